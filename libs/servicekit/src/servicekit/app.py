@@ -1,0 +1,205 @@
+"""Puts a service's operations together as an aiohttp application."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+
+import structlog
+from aiohttp import web
+
+from aiohttp.typedefs import Handler as Next
+from aiohttp.typedefs import Middleware
+from jwtverify import JWTVerifier
+from servicekit.auth import Caller, authenticate
+from servicekit.context import CALLER, REQUEST_ID_HEADER, TRACE, current_trace, trace_of
+from servicekit.health import HEALTH, INSTANCE_ROUTES, METRICS, Health
+from servicekit.metrics import Metrics
+from servicekit.openapi import openapi_document
+from servicekit.operations import AnyOperation
+from servicekit.problems import (
+    DEADLINE_EXCEEDED,
+    INTERNAL_ERROR,
+    PROBLEM_JSON,
+    Problem,
+    ProblemDetails,
+    ProblemError,
+    of_http_exception,
+    unavailable,
+)
+
+log = structlog.get_logger()
+
+VERIFIER = web.AppKey("verifier", JWTVerifier)
+PROBLEMS = web.AppKey[Mapping[type[Exception], Problem]]("problems")
+
+CallerCheck = Callable[[web.Application, Caller], Awaitable[None]]
+Context = Callable[[web.Application], AsyncIterator[None]]
+
+_UNROUTED = "unrouted"
+
+
+def build_app(
+    *,
+    service: str,
+    version: str,
+    operations: Sequence[AnyOperation],
+    problems: Mapping[type[Exception], Problem],
+    contexts: Iterable[Context],
+    check_caller: CallerCheck | None = None,
+) -> web.Application:
+    """An application that serves the operations, its own OpenAPI document and its health.
+
+    Args:
+        problems: what each domain error is on the wire; subclasses count as their base.
+        contexts: opened in order at start, closed in reverse; one of them sets `app[VERIFIER]`.
+        check_caller: more to ask of a caller with a good token; raises ProblemError.
+    """
+    app = web.Application(middlewares=_middlewares())
+    app[HEALTH] = Health(service, version)
+    app[METRICS] = Metrics(service, version)
+    app[PROBLEMS] = problems
+    for path, handler in INSTANCE_ROUTES.items():
+        app.router.add_get(path, handler)
+    for operation in operations:
+        endpoint = _endpoint(operation, check_caller)
+        if operation.method == "GET":
+            app.router.add_get(operation.path, endpoint)  # and HEAD
+        else:
+            app.router.add_route(operation.method, operation.path, endpoint)
+    document = openapi_document(service, version, operations, problems).encode()
+    app.router.add_get(f"/v1/openapi/{service}.json", _serve_document(document))
+    app.cleanup_ctx.extend(contexts)
+    return app
+
+
+def _middlewares() -> list[Middleware]:
+    """From the outside in.
+
+    `trace` comes first, for whatever happens later is logged and answered with the request's id.
+    `observe` counts and logs every answer, so it stands outside of `problems`, which makes the
+    last exception an answer. Authentication and limits are part of the endpoint, since both
+    depend on the operation; what they refuse becomes a problem document like all else.
+    """
+    return [trace, observe, answer_problems]
+
+
+@web.middleware
+async def trace(request: web.Request, handler: Next) -> web.StreamResponse:
+    """Gives the request its names and the answer its `X-Request-Id`."""
+    names = trace_of(request)
+    request[TRACE] = names
+    current_trace.set(names)
+    response = await handler(request)
+    if not response.prepared:
+        response.headers[REQUEST_ID_HEADER] = names.request_id
+        if request.app[HEALTH].draining:
+            # The load balancer must not send another request on a connection about to close.
+            response.force_close()
+    return response
+
+
+@web.middleware
+async def observe(request: web.Request, handler: Next) -> web.StreamResponse:
+    """Counts and logs the request by its route, never by its path."""
+    metrics = request.app[METRICS]
+    resource = request.match_info.route.resource
+    route = f"{request.method} {resource.canonical}" if resource is not None else _UNROUTED
+    started = time.perf_counter()
+    status = 499  # stays if the client went away before there was an answer
+    metrics.in_flight.inc()
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    finally:
+        seconds = time.perf_counter() - started
+        metrics.in_flight.dec()
+        metrics.observe(route, status, seconds)
+        if route not in _QUIET:
+            caller = request.get(CALLER)
+            log.info(
+                "request",
+                route=route,
+                status=status,
+                duration_ms=round(seconds * 1000, 2),
+                caller=caller.id if caller is not None else None,
+            )
+
+
+_QUIET = frozenset(f"GET {path}" for path in INSTANCE_ROUTES)
+
+
+@web.middleware
+async def answer_problems(request: web.Request, handler: Next) -> web.StreamResponse:
+    """Makes every refusal and every failure a problem document."""
+    try:
+        return await handler(request)
+    except ProblemError as error:
+        return _problem_response(request, error)
+    except web.HTTPException as error:
+        return _problem_response(request, of_http_exception(error))
+    except Exception as error:
+        known = _of_domain_error(error, request.app[PROBLEMS])
+        if known is None:
+            log.exception("unexplained failure")
+            known = ProblemError(INTERNAL_ERROR)
+        elif known.problem.status >= 500:
+            log.warning("dependency failed", code=known.problem.code, exc_info=error)
+        return _problem_response(request, known)
+
+
+def _of_domain_error(
+    error: Exception, problems: Mapping[type[Exception], Problem]
+) -> ProblemError | None:
+    """A domain error may carry `members` for the document and `retry_after`, in seconds."""
+    for kind in type(error).__mro__:
+        problem = problems.get(kind)
+        if problem is not None:
+            members = getattr(error, "members", None)
+            seconds = getattr(error, "retry_after", 1 if problem.status == 503 else None)
+            headers = {"Retry-After": str(seconds)} if seconds is not None else None
+            return ProblemError(problem, str(error), headers=headers, members=members)
+    return None
+
+
+def _problem_response(request: web.Request, error: ProblemError) -> web.Response:
+    details = ProblemDetails(
+        error.problem,
+        request_id=request[TRACE].request_id,
+        instance=request.rel_url.raw_path[:2048],
+        detail=error.detail,
+        members=error.members,
+    )
+    response = web.Response(
+        body=details.encode(),
+        status=error.problem.status,
+        headers=error.headers,
+        content_type=PROBLEM_JSON,
+    )
+    if not request.content.at_eof():
+        # What is left of the body is not worth reading, and can't be taken for a next request.
+        response.force_close()
+    return response
+
+
+def _endpoint(operation: AnyOperation, check_caller: CallerCheck | None) -> Next:
+    async def endpoint(request: web.Request) -> web.StreamResponse:
+        try:
+            async with asyncio.timeout(operation.deadline):
+                caller = await authenticate(request, operation.access, request.app[VERIFIER])
+                if caller is not None:
+                    request[CALLER] = caller
+                    if check_caller is not None:
+                        await check_caller(request.app, caller)
+                return await operation(request, caller)
+        except TimeoutError as error:
+            raise unavailable(DEADLINE_EXCEEDED, "try again shortly") from error
+
+    return endpoint
+
+
+def _serve_document(document: bytes) -> Next:
+    async def serve(_request: web.Request) -> web.Response:
+        return web.Response(body=document, content_type="application/json", charset="utf-8")
+
+    return serve

@@ -1,0 +1,54 @@
+"""One JSON line an event on stdout: never a raw path, an address, a token or a body."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from servicekit.context import current_trace
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def configure_logging(*, service: str, version: str, instance: str, level: str) -> None:
+    """Sends structlog's events and the standard library's warnings to stdout as JSON lines."""
+    fixed = {"service": service, "version": version, "instance": instance}
+
+    def add_context(
+        _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event["time"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+        event.update(fixed)
+        trace = current_trace.get()
+        if trace is not None:
+            event["request_id"] = trace.request_id
+            event["trace_id"] = trace.trace_id
+        return event
+
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            add_context,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    root = logging.getLogger()
+    root.handlers = [_ToStructlog()]
+    root.setLevel(logging.WARNING)
+
+
+class _ToStructlog(logging.Handler):
+    """The standard library's records (aiohttp's, asyncio's, botocore's) as events of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger()
+        method = log.error if record.levelno >= logging.ERROR else log.warning
+        # %-formatted messages of libraries; an exception goes along where there is one.
+        method("library", logger=record.name, message=record.getMessage(), exc_info=record.exc_info)

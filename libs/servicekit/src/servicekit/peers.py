@@ -1,0 +1,135 @@
+"""Calls to another service: over HTTP, with a deadline, carrying the request's names."""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+import jwt
+
+from servicekit.context import current_trace
+
+
+class PeerUnavailableError(Exception):
+    """The other service didn't give an answer that says anything: away, late, or failing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAnswer:
+    """What the other service said; `body` is the JSON document, None if there is none."""
+
+    status: int
+    body: Any
+
+
+class Peer:
+    """Another service, reached by its base URL.
+
+    Args:
+        deadline: seconds for one call, connecting and reading included.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, base_url: str, deadline: float = 2.0
+    ) -> None:
+        self._session = session
+        self._base_url = base_url.rstrip("/")
+        self._timeout = aiohttp.ClientTimeout(total=deadline)
+
+    async def call(
+        self, method: str, path: str, *, token: str | None = None, body: object | None = None
+    ) -> PeerAnswer:
+        """One request. Answers below 500 but 429 are given back, whatever they say.
+
+        Raises:
+            PeerUnavailableError: no answer in time, a 5xx or 429, or something that isn't JSON.
+        """
+        trace = current_trace.get()
+        headers = trace.headers() if trace is not None else {}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        try:
+            async with self._session.request(
+                method,
+                self._base_url + path,
+                headers=headers,
+                json=body,
+                timeout=self._timeout,
+                allow_redirects=False,
+            ) as response:
+                raw = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise PeerUnavailableError(f"{method} {path}: {type(error).__name__}") from error
+        if response.status >= 500 or response.status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise PeerUnavailableError(f"{method} {path}: {response.status}")
+        if "json" not in response.headers.get("Content-Type", ""):
+            # A load balancer's own answers are plain text: nobody of the service has spoken.
+            if response.status == HTTPStatus.NO_CONTENT:
+                return PeerAnswer(response.status, None)
+            raise PeerUnavailableError(f"{method} {path}: {response.status} without JSON")
+        try:
+            return PeerAnswer(response.status, json.loads(raw))
+        except ValueError as error:
+            raise PeerUnavailableError(f"{method} {path}: broken JSON") from error
+
+
+class ServiceTokens:
+    """This service's own access token, from users, by a signed assertion (RFC 7523).
+
+    Args:
+        name: the service's registered name.
+        private_key: PEM of the RSA key whose public part users has registered.
+        audience: the token issuer, for whom alone the assertion is good.
+        margin: seconds before its end at which a token is replaced.
+    """
+
+    def __init__(
+        self,
+        users: Peer,
+        *,
+        name: str,
+        private_key: str,
+        audience: str,
+        margin: float = 30.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._users = users
+        self._name = name
+        self._private_key = private_key
+        self._audience = audience
+        self._margin = margin
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._token = ""
+        self._expires_at = 0.0
+
+    async def token(self) -> str:
+        """A token good for at least `margin` seconds more. Raises PeerUnavailableError."""
+        async with self._lock:
+            if self._clock() >= self._expires_at - self._margin:
+                await self._renew()
+            return self._token
+
+    async def _renew(self) -> None:
+        now = self._clock()
+        claims = {
+            "iss": self._name,
+            "sub": self._name,
+            "aud": self._audience,
+            "iat": int(now),
+            "exp": int(now) + 60,
+            "jti": secrets.token_urlsafe(16),
+        }
+        assertion = jwt.encode(claims, self._private_key, algorithm="RS256")
+        answer = await self._users.call(
+            "POST", "/v1/auth/service-token", body={"client_assertion": assertion}
+        )
+        if answer.status != HTTPStatus.OK:
+            raise PeerUnavailableError(f"users refused the assertion: {answer.status}")
+        self._token = answer.body["access_token"]
+        self._expires_at = now + float(answer.body["expires_in"])
