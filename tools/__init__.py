@@ -1,0 +1,1 @@
+"""What ./dev runs: setting up, the suite's supervisor, checks and measurements."""
