@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -106,12 +107,19 @@ class Environment:
         progress.done(self.name, f"ready after {time.monotonic() - started:.0f} s")
 
     def _wanted_stamp(self) -> str:
-        sources = (self.pins, *(package / "pyproject.toml" for package in self.packages))
-        digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources))
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        return json.dumps(
-            {"directory": str(self.directory), "python": version, "pins": digest.hexdigest()}
-        )
+        # Of a package's pyproject.toml only what an editable install without dependencies takes
+        # from it: the environment is not built anew for every bound that someone moves.
+        packages = {}
+        for package in self.packages:
+            content = tomllib.loads((package / "pyproject.toml").read_text())
+            packages[str(package)] = [content["project"]["name"], content["tool"]["hatch"]["build"]]
+        wanted = {
+            "directory": str(self.directory),
+            "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+            "pins": hashlib.sha256(self.pins.read_bytes()).hexdigest(),
+            "packages": packages,
+        }
+        return json.dumps(wanted, indent=1)
 
     def _run(self, command: Sequence[str], log: Path, progress: Progress) -> None:
         last: deque[str] = deque(maxlen=_KEPT_LINES)
