@@ -277,9 +277,11 @@ def _usable(jwk: dict[str, Any]) -> PublicKey | None:
         modulus, exponent = _integer(jwk.get("n")), _integer(jwk.get("e"))
         if exponent.bit_length() not in _EXPONENT_BITS or modulus.bit_length() not in _MODULUS_BITS:
             return None
+        if modulus % 2 == 0:  # the product of no two primes, and not refused below
+            return None
         return PublicKey(kid, RSAPublicNumbers(exponent, modulus).public_key())
     except ValueError:
-        return None  # not base64url, an even exponent or modulus, or an empty id
+        return None  # not base64url, an even exponent, or an empty id
 
 
 def _integer(text: object) -> int:
