@@ -1,0 +1,65 @@
+"""Reads the settings and runs the gateway until it is told to stop."""
+
+import asyncio
+import signal
+import sys
+
+import structlog
+import uvloop
+from pydantic import ValidationError
+
+from gateway.app import run_gateway
+from gateway.registry import BadTargetsFileError
+from gateway.settings import Settings
+
+BAD_SETTING = 2
+
+
+def main() -> int:
+    """Run; returns the exit code."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "GATEWAY_" + "_".join(str(part) for part in first["loc"]).upper()
+        return _complain(f"{name}: {first['msg']}")
+    try:
+        uvloop.run(_serve(settings))
+    except BadTargetsFileError as error:
+        return _complain(f"GATEWAY_TARGETS_FILE: {error}")
+    except OSError as error:
+        return _complain(f"GATEWAY_PORT {settings.port}: {error.strerror or error}")
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with run_gateway(settings) as gateway:
+        loop.add_signal_handler(signal.SIGHUP, gateway.reload)
+        structlog.get_logger().info(
+            "listening", host=settings.host, port=gateway.port, admin_port=gateway.admin_port
+        )
+        await stop.wait()
+    structlog.get_logger().info("stopped")
+
+
+def _complain(message: str) -> int:
+    print(f"gateway: {message}", file=sys.stderr)  # noqa: T201, the one line for whoever started it
+    return BAD_SETTING
+
+
+if __name__ == "__main__":
+    sys.exit(main())

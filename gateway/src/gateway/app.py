@@ -1,0 +1,101 @@
+"""Puts the gateway together."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.accesslog import AccessLog
+from gateway.admin import ADMIN_HOST, Admin
+from gateway.proxy import Proxy
+from gateway.registry import BadTargetsFileError, TargetOptions, TargetRegistry
+from gateway.settings import Settings
+from gateway.targets import Thresholds
+from routetable import TABLE, RouteTable
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway that takes requests."""
+
+    settings: Settings
+    registry: TargetRegistry
+    port: int
+    admin_port: int | None
+
+    def reload(self) -> None:
+        """Read the targets file now."""
+        try:
+            self.registry.load(self.settings.targets_file)
+        except BadTargetsFileError as error:
+            log.error("targets_file_refused", reason=str(error))
+
+
+@asynccontextmanager
+async def run_gateway(settings: Settings, table: RouteTable = TABLE) -> AsyncIterator[Gateway]:
+    """Run a gateway; leaving the context finishes what is in flight.
+
+    Raises:
+        BadTargetsFileError: the targets file can't be read or used.
+        OSError: a port is in use.
+    """
+    loop = asyncio.get_running_loop()
+    registry = TargetRegistry(table.services, _options(settings))
+    access_log = AccessLog(sys.stdout.buffer) if settings.access_log else None
+    proxy = Proxy(
+        table,
+        registry.groups,
+        idle_timeout=settings.idle_timeout_seconds,
+        access_log=access_log,
+    )
+    admin = Admin(registry)
+    servers: list[asyncio.Server] = []
+    watcher: asyncio.Task[None] | None = None
+    try:
+        registry.load(settings.targets_file)
+        watcher = asyncio.create_task(registry.watch(settings.targets_file))
+        server = await loop.create_server(
+            proxy.connection, settings.host, settings.port, backlog=1024
+        )
+        servers.append(server)
+        admin_port = None
+        if settings.admin_port is not None:
+            admin_server = await loop.create_server(
+                admin.connection, ADMIN_HOST, settings.admin_port
+            )
+            servers.append(admin_server)
+            admin_port = _port(admin_server)
+        yield Gateway(settings, registry, _port(server), admin_port)
+    finally:
+        for listening in servers:
+            listening.close()
+        await proxy.close()
+        await admin.close()
+        if watcher is not None:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+        await registry.close()
+        if access_log is not None:
+            access_log.flush()
+
+
+def _port(server: asyncio.Server) -> int:
+    port: int = server.sockets[0].getsockname()[1]
+    return port
+
+
+def _options(settings: Settings) -> TargetOptions:
+    return TargetOptions(
+        algorithm=settings.algorithm,
+        thresholds=Thresholds(settings.healthy_threshold, settings.unhealthy_threshold),
+        interval=settings.health_interval_seconds,
+        timeout=settings.health_timeout_seconds,
+        idle_timeout=settings.idle_timeout_seconds,
+        connect_timeout=settings.connect_timeout_seconds,
+        deregistration_delay=settings.deregistration_delay_seconds,
+    )

@@ -1,0 +1,127 @@
+"""The listener: takes requests from clients and has the targets answer them."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+import structlog
+
+from gateway.accesslog import AccessLog
+from gateway.answers import plain_answer
+from gateway.connections import BadHeadError, Connection, HeadTooLargeError, IdleTimer, read_head
+from gateway.errors import ConnectionClosedError, IdleTimeoutError, RefusedError
+from gateway.exchange import Exchange, ServerState
+from gateway.heads import MAX_LINE, MAX_REQUEST_HEAD, RequestHead, parse_request
+from gateway.targets import TargetGroup
+from routetable import RouteTable
+
+log = structlog.get_logger()
+
+
+class Proxy:
+    """Serves every client connection with one task, one request after the other."""
+
+    def __init__(
+        self,
+        table: RouteTable,
+        groups: Mapping[str, TargetGroup],
+        *,
+        idle_timeout: float,
+        access_log: AccessLog | None,
+    ) -> None:
+        """Route by `table` to `groups`; `idle_timeout` in seconds."""
+        self._table = table
+        self._groups = groups
+        self._idle_timeout = idle_timeout
+        self._access_log = access_log
+        self._loop = asyncio.get_running_loop()
+        self._serving: set[asyncio.Task[None]] = set()
+        self._state = ServerState()
+
+    def connection(self) -> Connection:
+        """Make the protocol of a new client connection, for `loop.create_server`."""
+        return Connection(self._loop, self._accept)
+
+    async def close(self) -> None:
+        """Finish what is in flight, tell clients to close, and return once all have gone.
+
+        Connections between two requests, and tunnels, which have no end, are closed at once.
+        """
+        self._state.closing = True
+        for connection in [*self._state.waiting, *self._state.tunnels]:
+            connection.fail(ConnectionClosedError(clean=True))
+        if self._serving:
+            await asyncio.wait(self._serving)
+
+    def _accept(self, client: Connection) -> None:
+        task = self._loop.create_task(self._serve(client))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, client: Connection) -> None:
+        timer = IdleTimer(self._loop, self._idle_timeout, client)
+        try:
+            while await self._serve_one(client, timer):
+                pass
+        except ConnectionClosedError:
+            client.abort()
+        except Exception:
+            # A defect of ours: it costs this connection and is seen in the log.
+            log.exception("connection_failed")
+            client.abort()
+        finally:
+            timer.cancel()
+        await client.finish(self._idle_timeout)
+
+    async def _serve_one(self, client: Connection, timer: IdleTimer) -> bool:
+        """Serve the next request; returns whether another may follow."""
+        try:
+            request = await self._read_request(client)
+        except RefusedError as refused:
+            client.write(plain_answer(refused.status, head_only=False, old=False, keep_alive=False))
+            client.discard()
+            self._log({"client": client.peer, "status": refused.status}, None, time.perf_counter())
+            return False
+        if request is None:
+            return False
+        started = time.perf_counter()
+        exchange = Exchange(client, request, timer, self._state)
+        service = self._table.match(request.path)
+        try:
+            if service is None:
+                return exchange.answer(404)
+            return await exchange.run(self._groups[service])
+        finally:
+            if self._access_log is not None:
+                self._log(exchange.record(), service, started)
+
+    def _log(self, record: dict[str, object], service: str | None, started: float) -> None:
+        if self._access_log is not None:
+            record["service"] = service
+            record["duration_ms"] = round((time.perf_counter() - started) * 1000, 3)
+            self._access_log.write(record)
+
+    async def _read_request(self, client: Connection) -> RequestHead | None:
+        """Read the next request's head; None where none comes.
+
+        Raises:
+            RefusedError: what came can't be passed on.
+        """
+        await client.drain()
+        if self._state.closing and not client.buffer:
+            return None
+        self._state.waiting.add(client)
+        try:
+            head = await read_head(client, MAX_REQUEST_HEAD)
+        except (ConnectionClosedError, IdleTimeoutError) as ended:
+            if client.buffer and isinstance(ended, IdleTimeoutError):
+                raise RefusedError(408) from ended
+            return None
+        except HeadTooLargeError as error:
+            long_line = client.buffer.find(b"\r\n", 0, MAX_LINE + 2) < 0
+            raise RefusedError(414 if long_line else 400) from error
+        except BadHeadError as error:
+            raise RefusedError(400) from error
+        finally:
+            self._state.waiting.discard(client)
+        return parse_request(head)
