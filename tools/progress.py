@@ -20,7 +20,6 @@ class Progress:
     def __init__(self, output: TextIO | None = None) -> None:
         """Write to `output`, by default to standard error."""
         self._output = sys.stderr if output is None else output
-        self._moving = self._output.isatty()
         self._started = time.monotonic()
         self._jobs: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -56,6 +55,10 @@ class Progress:
             self._write(f"{job}: {result}\n")
             if self._moving and self._jobs:
                 self._draw()
+
+    @property
+    def _moving(self) -> bool:
+        return self._output.isatty()  # asked each time: output may be sent elsewhere meanwhile
 
     def _draw(self) -> None:
         jobs = "  |  ".join(f"{job}: {step}" for job, step in self._jobs.items())
