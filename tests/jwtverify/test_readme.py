@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jwtverify
 import pytest
 
+import jwtverify
 from tests.jwtverify.key_server import KeyServer
 from tests.jwtverify.minting import Issuer
 

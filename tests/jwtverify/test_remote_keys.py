@@ -95,6 +95,17 @@ async def test_a_set_is_renewed_ahead_without_anybody_waiting(
     assert keys.held("key-2") is not None
 
 
+async def test_the_pause_between_fetches_bounds_the_renewal_too(
+    server: KeyServer, session: aiohttp.ClientSession, time: Clock
+) -> None:
+    keys = RemoteKeys(server.url, session, lifetime=30, min_refetch=30, clock=time)
+    key = await keys.key("key-1")
+    time.advance(29.9)
+    assert keys.held("key-1") is key
+    assert await keys.key("unknown") is None
+    assert server.fetches == 1
+
+
 async def test_an_expired_set_is_not_believed(
     keys: RemoteKeys, server: KeyServer, issuer: Issuer, time: Clock
 ) -> None:
