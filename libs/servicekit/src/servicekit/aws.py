@@ -14,6 +14,7 @@ async def open_client(
     *,
     endpoint: str | None,
     region: str,
+    session: aioboto3.Session | None = None,
     connections: int = 100,
     connect_timeout: float = 2.0,
     read_timeout: float = 5.0,
@@ -27,6 +28,8 @@ async def open_client(
 
     Args:
         endpoint: of an emulator; None for AWS itself.
+        session: whose service model is used. A session loads it anew (12 MiB for S3), so two
+            clients of one service share one; None for a session of its own.
         config: more options of botocore's Config, such as `signature_version`.
     """
     settings = AioConfig(
@@ -37,8 +40,7 @@ async def open_client(
         parameter_validation=False,
         **config,
     )
-    session = aioboto3.Session()
-    async with session.client(
+    async with (session or aioboto3.Session()).client(
         service, region_name=region, endpoint_url=endpoint, config=settings
     ) as client:
         yield client
