@@ -1,0 +1,48 @@
+"""The appointments service, asked who may see an appointment."""
+
+from http import HTTPStatus
+
+from files_service.errors import AppointmentsUnavailableError, NotFoundError
+from servicekit.peers import Peer, PeerAnswer, PeerUnavailableError
+from servicekit.problems import INVALID_TOKEN, ProblemError
+
+
+class AppointmentsPeer:
+    """Asks with the caller's own token, each time.
+
+    A cached yes would save one read by key and outlive the right it stands for; the calls that
+    follow one another for one appointment are few.
+    """
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+
+    async def require_visible(self, appointment_id: str, token: str) -> None:
+        """Lets a caller pass who may see the appointment.
+
+        Raises:
+            NotFoundError: there is none, or not for this caller.
+            ProblemError: 401, appointments refuses the token.
+            AppointmentsUnavailableError: it can't be known just now.
+        """
+        status = (await self._get(f"/v1/appointments/{appointment_id}", token)).status
+        if status in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN):
+            raise NotFoundError
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise ProblemError(
+                INVALID_TOKEN,
+                "the access token is refused",
+                headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
+            )
+        if status != HTTPStatus.OK:
+            raise AppointmentsUnavailableError(f"appointments answered {status}")
+
+    async def check(self) -> None:
+        """Raises AppointmentsUnavailableError unless the service answers, if only to refuse."""
+        await self._get("/v1/appointments", None)
+
+    async def _get(self, path: str, token: str | None) -> PeerAnswer:
+        try:
+            return await self._peer.call("GET", path, token=token)
+        except PeerUnavailableError as error:
+            raise AppointmentsUnavailableError("appointments can't be asked just now") from error
