@@ -1,1 +1,3 @@
+"""Schedules, open times, bookings, and what they tell."""
+
 __version__ = "0.1.0"

@@ -1,0 +1,101 @@
+"""The only place where the parts of this service are put together."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import aiohttp
+from aiohttp import web
+
+from appointments_service import __version__
+from appointments_service.directory_users import UsersDirectory
+from appointments_service.handlers import BOOKINGS, CLINIC, CLOCK, SCHEDULES
+from appointments_service.routes import OPERATIONS, PROBLEMS
+from appointments_service.service.bookings import Bookings
+from appointments_service.service.hours import HoursCache
+from appointments_service.service.schedules import Schedules
+from appointments_service.settings import Settings
+from appointments_service.store import AppointmentStore
+from appointments_service.store_dynamodb import DynamoDBStore
+from jwtverify import JWTVerifier, KeySource, RemoteKeys
+from servicekit.app import VERIFIER, build_app
+from servicekit.aws import open_client
+from servicekit.health import HEALTH
+from servicekit.ids import new_id
+from servicekit.peers import Peer, ServiceTokens
+
+SERVICE = "appointments"
+
+OpenStore = Callable[[Settings], AbstractAsyncContextManager[AppointmentStore]]
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The moment, in UTC."""
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def open_dynamodb(settings: Settings) -> AsyncIterator[AppointmentStore]:
+    """The store on the table that the settings name."""
+    async with open_client(
+        "dynamodb", endpoint=settings.dynamodb_endpoint, region=settings.region
+    ) as client:
+        yield DynamoDBStore(client, settings.table)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    open_store: OpenStore = open_dynamodb,
+    clock: Clock = utc_now,
+    keys: KeySource | None = None,
+) -> web.Application:
+    """The application. Tests pass a store, a clock and keys of their own."""
+
+    async def connect(app: web.Application) -> AsyncIterator[None]:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+        jar = aiohttp.DummyCookieJar()
+        async with (
+            aiohttp.ClientSession(connector=connector, cookie_jar=jar) as session,
+            open_store(settings) as store,
+        ):
+            source = keys or RemoteKeys(settings.jwks_url, session)
+            app[VERIFIER] = JWTVerifier(
+                issuer=settings.token_issuer,
+                audience=settings.token_audience,
+                keys=source,
+                clock=lambda: clock().timestamp(),
+            )
+            directory = _directory(settings, session, clock)
+            hours = HoursCache(store, clock)
+            clinic = ZoneInfo(settings.clinic_timezone)
+            app[CLINIC] = clinic
+            app[CLOCK] = clock
+            app[SCHEDULES] = Schedules(store, directory, hours, clock)
+            app[BOOKINGS] = Bookings(store, directory, hours, clock, new_id, clinic)
+            app[HEALTH].checks["dynamodb"] = store.ping
+            yield
+
+    return build_app(
+        service=SERVICE,
+        version=__version__,
+        operations=OPERATIONS,
+        problems=PROBLEMS,
+        contexts=[connect],
+    )
+
+
+def _directory(settings: Settings, session: aiohttp.ClientSession, clock: Clock) -> UsersDirectory:
+    users = Peer(session, settings.users_url, settings.users_deadline_seconds)
+    tokens = None
+    if settings.service_key_file is not None:
+        tokens = ServiceTokens(
+            users,
+            name=SERVICE,
+            private_key=settings.service_key_file.read_text(),
+            audience=settings.token_issuer,
+            clock=lambda: clock().timestamp(),
+        )
+    return UsersDirectory(users, tokens)

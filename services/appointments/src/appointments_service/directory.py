@@ -1,0 +1,31 @@
+"""The port to those who know who a doctor or a patient is."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Doctor:
+    """What appointments need to know of a doctor."""
+
+    id: str
+    name: str
+    accepting_patients: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What appointments need to know of a patient."""
+
+    id: str
+    name: str
+
+
+class Directory(Protocol):
+    """Every method may raise UsersUnavailableError."""
+
+    async def doctor(self, doctor_id: str) -> Doctor | None:
+        """The doctor, None if there is none of this id."""
+
+    async def patient(self, patient_id: str) -> Patient | None:
+        """The patient, None if there is no active one of this id."""

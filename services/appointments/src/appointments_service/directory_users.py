@@ -1,0 +1,99 @@
+"""The directory as the users service keeps it, asked over HTTP.
+
+Doctors are asked for anew for each request: whether one takes patients may have changed a moment
+ago, and what is offered must be what can be booked. So that a rush on one doctor doesn't become a
+rush on users, the requests that come while a question is under way share the next one: never the
+one under way, which may have been answered before what they must see.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+from appointments_service.directory import Doctor, Patient
+from appointments_service.errors import UsersUnavailableError
+from servicekit.peers import Peer, PeerUnavailableError, ServiceTokens
+
+T = TypeVar("T")
+
+
+class SharedQuestions(Generic[T]):
+    """At most one question a key under way, and one behind it for all who come meanwhile."""
+
+    def __init__(self, ask: Callable[[str], Awaitable[T]]) -> None:
+        self._ask = ask
+        self._asked: dict[str, asyncio.Future[T]] = {}
+        self._waiting: dict[str, asyncio.Future[T]] = {}
+
+    async def answer(self, key: str) -> T:
+        """The answer to a question that was not asked before now."""
+        if key not in self._asked:
+            return await self._start(key)
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            waiting = self._waiting[key] = asyncio.ensure_future(self._follow(key))
+        # Shielded: one caller that goes away must not take the answer from the others.
+        return await asyncio.shield(waiting)
+
+    async def _follow(self, key: str) -> T:
+        under_way = self._asked.get(key)
+        if under_way is not None:
+            await asyncio.wait([under_way])
+        self._waiting.pop(key, None)
+        return await self._start(key)
+
+    async def _start(self, key: str) -> T:
+        marker: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._asked[key] = marker
+        try:
+            return await self._ask(key)
+        finally:
+            if self._asked.get(key) is marker:
+                del self._asked[key]
+            marker.cancel()
+
+
+class UsersDirectory:
+    """`Directory` over the users service's public and service operations."""
+
+    def __init__(self, users: Peer, tokens: ServiceTokens | None) -> None:
+        self._users = users
+        self._tokens = tokens
+        self._doctors = SharedQuestions(self._ask_doctor)
+
+    async def doctor(self, doctor_id: str) -> Doctor | None:
+        """The doctor, None if there is none of this id. Raises UsersUnavailableError."""
+        return await self._doctors.answer(doctor_id)
+
+    async def _ask_doctor(self, doctor_id: str) -> Doctor | None:
+        answer = await self._get(f"/v1/doctors/{quote(doctor_id, safe='')}", None)
+        if answer is None:
+            return None
+        return Doctor(answer["id"], answer["full_name"], answer["accepting_patients"])
+
+    async def patient(self, patient_id: str) -> Patient | None:
+        """The patient, None if there is no active one of this id."""
+        if self._tokens is None:
+            raise UsersUnavailableError("this service has no key to sign in with")
+        try:
+            token = await self._tokens.token()
+        except PeerUnavailableError as error:
+            raise UsersUnavailableError(str(error)) from error
+        answer = await self._get(f"/v1/users/{quote(patient_id, safe='')}/name", token)
+        if answer is None or answer["role"] != "patient" or answer["status"] != "active":
+            return None
+        return Patient(answer["id"], answer["full_name"])
+
+    async def _get(self, path: str, token: str | None) -> dict[str, Any] | None:
+        try:
+            answer = await self._users.call("GET", path, token=token)
+        except PeerUnavailableError as error:
+            raise UsersUnavailableError(str(error)) from error
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if answer.status != HTTPStatus.OK:
+            raise UsersUnavailableError(f"users answered {answer.status}")
+        found: dict[str, Any] = answer.body
+        return found

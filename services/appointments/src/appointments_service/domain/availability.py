@@ -1,0 +1,245 @@
+"""Which times can be booked: the one function behind search, explain, booking and move.
+
+An interval of hours covers every instant whose wall-clock time in the schedule's zone lies in it:
+an hour that the clocks repeat counts twice, one that they skip not at all. In each unbroken run of
+such instants, starts step by the slot's length of elapsed time. Instants are Unix seconds here.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from appointments_service.domain.buckets import (
+    DAY_SECONDS,
+    FREE,
+    Claims,
+    claims_of,
+    day_number,
+    overlap,
+)
+from appointments_service.domain.schedules import Interval, Override, Schedule, hours_on
+
+HOUR = 3600
+
+# A date of any zone lies within this many seconds of the same date's midnight in UTC: offsets
+# reach from -12 to +14 hours, and one more for an hour that is repeated at the date's end.
+_DATE_BEGINS = -15 * HOUR
+_DATE_ENDS = DAY_SECONDS + 13 * HOUR
+# No zone changes its clocks twice within this time.
+_SAMPLE = 3 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A time that the hours allow, in Unix seconds, and what booking it claims."""
+
+    start: int
+    end: int
+    doctor_claims: Claims
+    patient_claims: Claims
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DayGrid:
+    """All slots of one date, booked or not, and the unbroken runs of open hours they lie in."""
+
+    runs: tuple[tuple[int, int], ...]
+    slots: dict[int, Slot]
+    utc_days: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDay:
+    """What is open of one date. `slots` is None where all of the grid's are."""
+
+    grid: DayGrid
+    slots: tuple[Slot, ...] | None
+
+    def __iter__(self) -> Iterator[Slot]:
+        return iter(self.grid.slots.values() if self.slots is None else self.slots)
+
+
+class Hours:
+    """A schedule in one version with its overrides, and the grids computed from them so far."""
+
+    def __init__(self, schedule: Schedule, overrides: Mapping[date, Override]) -> None:
+        self.schedule = schedule
+        self.overrides = overrides
+        self._zone = ZoneInfo(schedule.timezone)
+        self._grids: dict[date, DayGrid] = {}
+
+    def grid(self, day: date) -> DayGrid:
+        """The slots of a date in the schedule's zone."""
+        grid = self._grids.get(day)
+        if grid is None:
+            grid = self._grids[day] = self._compute(day)
+        return grid
+
+    def local_date(self, moment: int) -> date:
+        """The date of an instant in the schedule's zone."""
+        return datetime.fromtimestamp(moment, self._zone).date()
+
+    def bookable_span(self, now: datetime) -> tuple[int, int]:
+        """The first and the last moment at which a booking made now may start."""
+        schedule = self.schedule
+        earliest = now + timedelta(minutes=schedule.min_notice_minutes)
+        latest = now + timedelta(days=schedule.horizon_days)
+        whole = int(earliest.timestamp())
+        first = whole if earliest.microsecond == 0 else whole + 1
+        return first, int(latest.timestamp())
+
+    def bookable_dates(self, now: datetime, first: date, last: date) -> list[date]:
+        """The dates from `first` to `last` on which anything can be booked at all."""
+        earliest, latest = self.bookable_span(now)
+        first = max(first, self.local_date(earliest))
+        last = min(last, self.local_date(latest))
+        return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+    def _compute(self, day: date) -> DayGrid:
+        schedule = self.schedule
+        length = schedule.slot_minutes * 60
+        before = schedule.buffer_before_minutes * 60
+        after = schedule.buffer_after_minutes * 60
+        hours = hours_on(schedule, self.overrides, day)
+        runs = tuple(runs_of(self._zone, day, hours)) if hours else ()
+        # Sorted, since on a day with a repeated hour the runs of two intervals may alternate.
+        starts = sorted(
+            start
+            for run_start, run_end in runs
+            for start in range(run_start, run_end - length + 1, length)
+        )
+        slots = {
+            start: Slot(
+                start,
+                start + length,
+                claims_of(start - before, start + length + after),
+                claims_of(start, start + length),
+            )
+            for start in starts
+        }
+        utc_days = sorted({utc_day for slot in slots.values() for utc_day in slot.doctor_claims})
+        return DayGrid(runs, slots, tuple(utc_days))
+
+
+def runs_of(zone: ZoneInfo, day: date, hours: tuple[Interval, ...]) -> Iterator[tuple[int, int]]:
+    """The unbroken runs of instants that each interval of a date covers, as `[start, end)`."""
+    midnight = day_number(day) * DAY_SECONDS
+    stretches = _constant_offsets(zone, midnight + _DATE_BEGINS, midnight + _DATE_ENDS)
+    for interval in hours:
+        run: tuple[int, int] | None = None
+        for begin, end, offset in stretches:
+            start = max(begin, midnight + interval.start * 60 - offset)
+            stop = min(end, midnight + interval.end * 60 - offset)
+            if start >= stop:
+                continue
+            if run is not None and run[1] == start:
+                run = (run[0], stop)
+                continue
+            if run is not None:
+                yield run
+            run = (start, stop)
+        if run is not None:
+            yield run
+
+
+def _constant_offsets(zone: ZoneInfo, begin: int, end: int) -> list[tuple[int, int, int]]:
+    """`[begin, end)` cut where the zone's offset changes: (begin, end, offset), in seconds."""
+    stretches: list[tuple[int, int, int]] = []
+    start, offset = begin, _offset_at(zone, begin)
+    for moment in range(begin, end, _SAMPLE):
+        following = min(moment + _SAMPLE, end)
+        changed = _offset_at(zone, following)
+        if changed != offset:
+            change = _change_between(zone, moment, following, offset)
+            stretches.append((start, change, offset))
+            start, offset = change, changed
+    stretches.append((start, end, offset))
+    return stretches
+
+
+def _change_between(zone: ZoneInfo, low: int, high: int, offset: int) -> int:
+    """The first second in `(low, high]` whose offset isn't `offset` any more."""
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _offset_at(zone, middle) == offset:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _offset_at(zone: ZoneInfo, moment: int) -> int:
+    delta = datetime.fromtimestamp(moment, zone).utcoffset()
+    if delta is None:
+        raise ValueError("a zone without offsets")
+    return int(delta.total_seconds())
+
+
+def open_slots(
+    hours: Hours,
+    dates: list[date],
+    now: datetime,
+    *,
+    doctor_busy: Claims,
+    patient_busy: Claims = FREE,
+) -> Iterator[OpenDay]:
+    """What can be booked now on each of the dates."""
+    earliest, latest = hours.bookable_span(now)
+    for day in dates:
+        grid = hours.grid(day)
+        if not grid.slots:
+            continue
+        within = next(iter(grid.slots)) >= earliest and next(reversed(grid.slots)) <= latest
+        if within and not any(
+            doctor_busy.get(utc_day) or patient_busy.get(utc_day) for utc_day in grid.utc_days
+        ):
+            yield OpenDay(grid, None)
+            continue
+        yield OpenDay(
+            grid,
+            tuple(
+                slot
+                for slot in grid.slots.values()
+                if earliest <= slot.start <= latest
+                and not overlap(slot.doctor_claims, doctor_busy)
+                and not overlap(slot.patient_claims, patient_busy)
+            ),
+        )
+
+
+def find_slot(hours: Hours, starts_at: datetime, now: datetime) -> Slot | str:
+    """The slot that starts then, or the code of why the hours don't allow it."""
+    earliest, latest = hours.bookable_span(now)
+    moment = starts_at.timestamp()
+    if moment < earliest:
+        return "too_soon"
+    if moment > latest:
+        return "too_far"
+    start = int(moment)
+    grid = hours.grid(hours.local_date(start))
+    slot = grid.slots.get(start)
+    if slot is not None and starts_at.microsecond == 0:
+        return slot
+    length = hours.schedule.slot_minutes * 60
+    fits = any(begin <= moment and moment + length <= end for begin, end in grid.runs)
+    return "misaligned" if fits else "outside_hours"
+
+
+def refusal_of(slot: Slot, *, doctor_busy: Claims, patient_busy: Claims) -> str | None:
+    """The code of why a slot can't be booked over what is busy; None if it can."""
+    if overlap(slot.doctor_claims, doctor_busy):
+        return "slot_taken"
+    if overlap(slot.patient_claims, patient_busy):
+        return "patient_busy"
+    return None
+
+
+def utc_days_of(hours: Hours, dates: list[date]) -> list[int]:
+    """The UTC days that slots of these dates, with their buffers, touch."""
+    return sorted({utc_day for day in dates for utc_day in hours.grid(day).utc_days})
+
+
+def moment_of(seconds: int) -> datetime:
+    """Unix seconds as an aware UTC datetime."""
+    return datetime.fromtimestamp(seconds, UTC)

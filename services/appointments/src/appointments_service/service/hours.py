@@ -1,0 +1,67 @@
+"""Doctors' hours as this process last read them, each with the version it has.
+
+A cache may be behind: another instance may have changed the hours. That never makes a wrong
+booking, since the write checks the version; and never a wrong refusal or offer, since those are
+only given from hours whose version was read for them.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+
+from appointments_service.domain.availability import Hours
+from appointments_service.domain.schedules import Schedule
+from appointments_service.store import AppointmentStore
+
+CAPACITY = 2048
+
+
+class HoursCache:
+    """Least recently used hours go first; `capacity` doctors are kept."""
+
+    def __init__(
+        self, store: AppointmentStore, clock: Callable[[], datetime], capacity: int = CAPACITY
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._capacity = capacity
+        self._kept: OrderedDict[str, Hours] = OrderedDict()
+
+    def known(self, doctor_id: str) -> Hours | None:
+        """What was last read of a doctor, however long ago."""
+        hours = self._kept.get(doctor_id)
+        if hours is not None:
+            self._kept.move_to_end(doctor_id)
+        return hours
+
+    async def read(self, doctor_id: str) -> Hours | None:
+        """The hours in force now; None for a doctor without a schedule."""
+        return await self.of(await self._store.read_schedule(doctor_id))
+
+    async def of(self, schedule: Schedule | None) -> Hours | None:
+        """The hours of a schedule just read: the kept ones if they are of its version."""
+        if schedule is None:
+            return None
+        known = self.known(schedule.doctor_id)
+        if known is not None and known.schedule.version == schedule.version:
+            return known
+        # Yesterday's date may still be today's somewhere; older overrides concern no booking.
+        first = (self._clock() - timedelta(days=2)).date()
+        overrides = await self._store.read_overrides(schedule.doctor_id, first, None)
+        hours = Hours(schedule, {override.date: override for override in overrides})
+        self._keep(hours)
+        return hours
+
+    def _keep(self, hours: Hours) -> None:
+        doctor_id = hours.schedule.doctor_id
+        known = self._kept.get(doctor_id)
+        if known is None or known.schedule.version <= hours.schedule.version:
+            self._kept[doctor_id] = hours
+            self._kept.move_to_end(doctor_id)
+        while len(self._kept) > self._capacity:
+            self._kept.popitem(last=False)
+
+
+def days_of(first: date, last: date) -> int:
+    """How many dates lie from `first` to `last`, both included; below one if reversed."""
+    return (last - first).days + 1

@@ -1,0 +1,155 @@
+"""The port to whatever keeps schedules, calendars, appointments and tallies."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
+
+from appointments_service.domain.appointments import Appointment, Status
+from appointments_service.domain.buckets import Claims
+from appointments_service.domain.schedules import Override, Schedule
+from appointments_service.domain.tallies import TallyKey
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """The first answer to a request with an idempotency key, to be given again byte for byte."""
+
+    status: int
+    body: bytes
+    version: int
+    request_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyRecord:
+    """An answer to be stored with the change that it tells of, in the same transaction.
+
+    Attributes:
+        caller_id: whose key it is.
+        key: over the method, the path and the caller's key.
+        expires_at: until when it is given again.
+    """
+
+    caller_id: str
+    key: str
+    answer: StoredAnswer
+    now: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarView:
+    """What is busy, and the schedule in force, read consistently in one go."""
+
+    schedule: Schedule | None
+    doctor_busy: Claims
+    patient_busy: Claims
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One change of one appointment, to happen entirely or not at all.
+
+    Attributes:
+        before: as it was read, None for a new one; the write fails if it has changed since.
+        schedule_version: the version that the time was checked against; None where no time is
+            taken, so that hours don't matter.
+        tallies: what to add to which sums.
+    """
+
+    before: Appointment | None
+    after: Appointment
+    schedule_version: int | None
+    tallies: Mapping[TallyKey, Mapping[str, int]]
+    record: IdempotencyRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which appointments of one patient or one doctor: a span of starts, and filters.
+
+    Attributes:
+        since: from this start on, None for the beginning.
+        until: up to and without this start, None for no end.
+    """
+
+    patient_id: str | None = None
+    doctor_id: str | None = None
+    status: Status | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+Position = Sequence[str]
+"""Where a page ended: the start, the patient's id and the key of its last appointment."""
+
+
+class AnsweredBeforeError(Exception):
+    """The write's idempotency key has an answer already: this one."""
+
+    def __init__(self, answer: StoredAnswer) -> None:
+        super().__init__("the key has an answer")
+        self.answer = answer
+
+
+class ScheduleChangedError(Exception):
+    """The schedule isn't in the version any more that the time was checked against."""
+
+
+class AppointmentChangedError(Exception):
+    """The appointment isn't any more as it was read."""
+
+
+class AppointmentStore(Protocol):
+    """What the use cases need. Every method may raise StoreUnavailableError."""
+
+    async def read_schedule(self, doctor_id: str) -> Schedule | None:
+        """The schedule in force, consistently."""
+
+    async def read_overrides(
+        self, doctor_id: str, first: date | None, last: date | None
+    ) -> list[Override]:
+        """The overrides from `first` to `last`, both included, in order."""
+
+    async def write_schedule(self, schedule: Schedule, former: Schedule | None) -> None:
+        """Puts a schedule in force and keeps the former one. Raises ScheduleChangedError."""
+
+    async def write_override(
+        self, schedule: Schedule, former: Schedule, day: date, override: Override | None
+    ) -> None:
+        """Sets or (None) removes the override of a date together with the schedule's new version.
+
+        Raises ScheduleChangedError.
+        """
+
+    async def read_calendar(
+        self,
+        doctor_id: str,
+        doctor_days: Sequence[int],
+        patient_id: str | None,
+        patient_days: Sequence[int],
+    ) -> CalendarView:
+        """The schedule and what is busy on the given UTC days."""
+
+    async def read_appointment(self, patient_id: str, key: str) -> Appointment | None:
+        """One appointment, consistently."""
+
+    async def read_answer(self, caller_id: str, key: str, now: datetime) -> StoredAnswer | None:
+        """The answer stored under an idempotency key, if it is still good."""
+
+    async def write(self, write: Write) -> None:
+        """One change with all that belongs to it, in one transaction, retried on conflicts.
+
+        Raises:
+            AnsweredBeforeError, ScheduleChangedError, AppointmentChangedError: see there.
+            SlotTakenError, PatientBusyError: the time is another's.
+        """
+
+    async def list_appointments(
+        self, selection: Selection, limit: int, after: Position | None
+    ) -> tuple[list[Appointment], Position | None]:
+        """A page by start, and the position to go on from, if there is more."""
+
+    async def ping(self) -> None:
+        """Raises if the store is away."""

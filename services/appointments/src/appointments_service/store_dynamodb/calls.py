@@ -1,0 +1,84 @@
+"""Calls to DynamoDB that are sent again while that is safe and the deadline allows it."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from appointments_service.errors import StoreUnavailableError
+
+T = TypeVar("T")
+
+DEADLINE_SECONDS = 4.0
+FIRST_PAUSE = 0.02
+LONGEST_PAUSE = 0.5
+
+# The service says so itself: come again, nothing was done, or the same request may be repeated.
+_PASSING = frozenset(
+    {
+        "InternalServerError",
+        "InternalFailure",
+        "ServiceUnavailable",
+        "ThrottlingException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "TransactionInProgressException",
+        "LimitExceededException",
+    }
+)
+# The table isn't there, or not yet: nothing that a caller of ours has done wrong.
+_AWAY = frozenset({"ResourceNotFoundException", "UnrecognizedClientException"})
+
+
+class Patience:
+    """How long to go on trying, with full jitter between the attempts."""
+
+    def __init__(self, seconds: float = DEADLINE_SECONDS) -> None:
+        self._until = time.monotonic() + seconds
+        self._pause = FIRST_PAUSE
+
+    async def pause(self, reason: Exception) -> None:
+        """Waits before another attempt. Raises StoreUnavailableError once there's no time left."""
+        pause = random.uniform(0, self._pause)
+        if time.monotonic() + pause >= self._until:
+            raise StoreUnavailableError("the store did not answer in time") from reason
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        await asyncio.sleep(pause)
+
+
+def is_passing(error: ClientError) -> bool:
+    """Whether the same request may simply be sent again."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return error.response["Error"]["Code"] in _PASSING or status >= 500
+
+
+async def persist(call: Callable[[], Awaitable[T]], patience: Patience, *, attempts: int = 3) -> T:
+    """A call that may be repeated (a read, or a write with a client request token).
+
+    Raises:
+        StoreUnavailableError: the store is away or stays busy.
+        ClientError: any other refusal, for the caller to judge.
+    """
+    for attempt in range(attempts):
+        try:
+            return await call()
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _AWAY:
+                raise StoreUnavailableError("the store is not ready") from error
+            if not is_passing(error):
+                raise
+            reason: Exception = error
+        except (BotoCoreError, OSError, TimeoutError) as error:
+            reason = error
+        if attempt + 1 < attempts:
+            await patience.pause(reason)
+    raise StoreUnavailableError("the store is away") from reason
+
+
+def cancellation_codes(error: ClientError) -> list[str]:
+    """The reason of each action of a cancelled transaction, "None" where it had none."""
+    reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])
+    return [reason.get("Code", "None") for reason in reasons]
