@@ -70,6 +70,9 @@ def _days(
     ]
 
 
+_NAMES = {"#over": "over"}  # a reserved word
+
+
 @lru_cache(maxsize=512)
 def _all_free(count: int, alone: bool) -> str:
     """The condition that `count` buckets, `:0` and on, are free.
@@ -77,7 +80,7 @@ def _all_free(count: int, alone: bool) -> str:
     A missing item or attribute counts as free. `alone` looks at `over` only, where the whole of
     `busy` is compared already.
     """
-    sets = ("over",) if alone else ("busy", "over")
+    sets = ("#over",) if alone else ("busy", "#over")
     return " AND ".join(f"NOT contains({name},:{n})" for n in range(count) for name in sets)
 
 
@@ -106,6 +109,7 @@ def day_part(table: str, change: DayChange, state: DayState | None) -> Part:
     if not change.give:
         update["UpdateExpression"] = "ADD busy :mine"
         update["ConditionExpression"] = _all_free(len(values), False)
+        update["ExpressionAttributeNames"] = _NAMES
         update["ExpressionAttributeValues"] = {":mine": items.number_set(change.take), **values}
         return Part(change.kind, {"Update": update})
     if state is None:
@@ -115,6 +119,7 @@ def day_part(table: str, change: DayChange, state: DayState | None) -> Part:
         raise SlotTakenError if change.kind == "doctor" else PatientBusyError
     update["UpdateExpression"] = "SET busy = :after"
     update["ConditionExpression"] = f"busy = :before AND {_all_free(len(values), True)}"
+    update["ExpressionAttributeNames"] = _NAMES
     update["ExpressionAttributeValues"] = {
         ":before": items.number_set(state.busy),
         ":after": items.number_set(others | change.take),

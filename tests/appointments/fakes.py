@@ -1,0 +1,59 @@
+"""A users service that knows who the tests say it knows, over real HTTP."""
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+
+@dataclass
+class FakeUsers:
+    """Doctors and patients by id. `away` makes every answer a 503, as a load balancer's is."""
+
+    doctors: dict[str, dict[str, object]] = field(default_factory=dict)
+    patients: dict[str, dict[str, object]] = field(default_factory=dict)
+    away: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def add_doctor(self, doctor_id: str, name: str = "Dr. Who", accepting: bool = True) -> str:
+        self.doctors[doctor_id] = {
+            "id": doctor_id,
+            "full_name": name,
+            "accepting_patients": accepting,
+        }
+        return doctor_id
+
+    def add_patient(self, patient_id: str, name: str = "Pat", role: str = "patient") -> str:
+        self.patients[patient_id] = {
+            "id": patient_id,
+            "full_name": name,
+            "role": role,
+            "status": "active",
+        }
+        return patient_id
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/v1/doctors/{id}", self._doctor)
+        app.router.add_get("/v1/users/{id}/name", self._patient)
+        app.router.add_post("/v1/auth/service-token", self._token)
+        return app
+
+    def _answer(self, request: web.Request, found: dict[str, object] | None) -> web.Response:
+        self.asked.append(request.path)
+        if self.away:
+            return web.Response(status=503, text="no target")
+        if found is None:
+            return web.json_response({"code": "not_found"}, status=404)
+        return web.json_response(found)
+
+    async def _doctor(self, request: web.Request) -> web.Response:
+        return self._answer(request, self.doctors.get(request.match_info["id"]))
+
+    async def _patient(self, request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != "Bearer service-token":
+            return web.json_response({"code": "invalid_token"}, status=401)
+        return self._answer(request, self.patients.get(request.match_info["id"]))
+
+    async def _token(self, request: web.Request) -> web.Response:
+        assert (await request.json())["client_assertion"]
+        return self._answer(request, {"access_token": "service-token", "expires_in": 300})
