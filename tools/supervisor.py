@@ -272,13 +272,14 @@ class Supervisor:
             _signal_group(child, signal.SIGKILL)
             return
         instance.state = "healthy"
+        is_replacement = ready.is_set()
+        ready.set()
         self._say(service.name, f"healthy after {time.monotonic() - started:.1f} s")
         self._changed()
-        if ready.is_set():
+        if is_replacement:
             for job in self._jobs:
                 if job.again_with == service.name:
                     self._spawn_task(self._run_again(job))
-        ready.set()
 
     async def _run_again(self, job: Job) -> None:
         try:

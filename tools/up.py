@@ -23,6 +23,7 @@ from tools.supervisor import StartError, Supervisor
 
 DEFAULT_PORT = 8080
 _LOG_LINES = 20
+_SUITE = "the suite"  # its name beside those of its parts
 
 
 class UsageError(Exception):
@@ -107,6 +108,12 @@ def _detach(arguments: Sequence[str]) -> int:
     return supervisor.wait() or 1
 
 
+def _free_port_after(port: int) -> int:
+    return next(
+        (near for near in range(port + 1, min(port + 100, 65536)) if can_listen(near)), free_port()
+    )
+
+
 def _supervise(options: argparse.Namespace) -> int:
     run = RunDirectory(options.run_dir)
     started = time.monotonic()
@@ -121,7 +128,7 @@ def _supervise(options: argparse.Namespace) -> int:
     if not can_listen(port):
         raise UsageError(
             f"127.0.0.1:{port} is in use by another program: end that, or choose another port: "
-            f"./dev up --port {free_port()}"
+            f"./dev up --port {_free_port_after(port)}"
         )
     for log in run.logs.glob("*.log"):
         log.replace(log.with_suffix(".log.1"))
@@ -149,7 +156,7 @@ async def _keep_running(
         def changed() -> None:
             suite.write_state(supervisor.instances)
             if missing := supervisor.waiting_for():
-                progress.show("waiting for", ", ".join(missing))
+                progress.show(_SUITE, f"waiting for {', '.join(missing)}")
 
         supervisor = Supervisor(
             suite.jobs,
@@ -161,7 +168,7 @@ async def _keep_running(
         try:
             if await _stopped_before(_start(supervisor, suite), stop):
                 return 0
-            progress.done("the suite", f"up after {time.monotonic() - started:.1f} s")
+            progress.done(_SUITE, f"up after {time.monotonic() - started:.1f} s")
             print(_welcome(suite, detached=options.healthy_fd is not None), flush=True)
             if options.healthy_fd is not None:
                 _write_to_log(run)
@@ -174,8 +181,9 @@ async def _keep_running(
             print(f"dev: {error}; the end of {error.log}:\n{end}", file=sys.stderr)
             return 1
         finally:
-            progress.show("ending", "gateway, services, emulator")
+            progress.show(_SUITE, "ending")
             await supervisor.stop()
+            progress.done(_SUITE, "ended")
     return 0
 
 
