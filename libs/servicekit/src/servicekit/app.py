@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 
 import structlog
 from aiohttp import web
-
 from aiohttp.typedefs import Handler as Next
 from aiohttp.typedefs import Middleware
+
 from jwtverify import JWTVerifier
 from servicekit.auth import Caller, authenticate
 from servicekit.context import CALLER, REQUEST_ID_HEADER, TRACE, current_trace, trace_of
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 VERIFIER = web.AppKey("verifier", JWTVerifier)
 PROBLEMS = web.AppKey[Mapping[type[Exception], Problem]]("problems")
 
-CallerCheck = Callable[[web.Application, Caller], Awaitable[None]]
+CallerCheck = Callable[[web.Request, Caller], Awaitable[Caller]]
 Context = Callable[[web.Application], AsyncIterator[None]]
 
 _UNROUTED = "unrouted"
@@ -52,7 +52,8 @@ def build_app(
     Args:
         problems: what each domain error is on the wire; subclasses count as their base.
         contexts: opened in order at start, closed in reverse; one of them sets `app[VERIFIER]`.
-        check_caller: more to ask of a caller with a good token; raises ProblemError.
+        check_caller: more to ask of a caller with a good token; gives back the caller as it is
+            now, whose role is checked again if it is another. May raise domain errors.
     """
     app = web.Application(middlewares=_middlewares())
     app[HEALTH] = Health(service, version)
@@ -188,9 +189,12 @@ def _endpoint(operation: AnyOperation, check_caller: CallerCheck | None) -> Next
             async with asyncio.timeout(operation.deadline):
                 caller = await authenticate(request, operation.access, request.app[VERIFIER])
                 if caller is not None:
-                    request[CALLER] = caller
                     if check_caller is not None:
-                        await check_caller(request.app, caller)
+                        current = await check_caller(request, caller)
+                        if current is not caller:
+                            operation.access.check(current)
+                            caller = current
+                    request[CALLER] = caller
                 return await operation(request, caller)
         except TimeoutError as error:
             raise unavailable(DEADLINE_EXCEEDED, "try again shortly") from error
