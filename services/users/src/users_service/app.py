@@ -1,0 +1,149 @@
+"""Puts the service together: the only place where the parts meet."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from jwtverify import JWTVerifier
+from servicekit.app import VERIFIER, build_app
+from servicekit.health import HEALTH
+from users_service import __version__
+from users_service.errors import StoreUnavailableError
+from users_service.handlers import USE_CASES, load_account
+from users_service.routes import OPERATIONS, PROBLEMS
+from users_service.service import UseCases
+from users_service.service.accounts import Accounts, Directory
+from users_service.service.clients import Clients
+from users_service.service.keys import KeyRing, Sealing
+from users_service.service.passwords import PasswordHasher
+from users_service.service.sessions import Sessions
+from users_service.service.tokens import TokenIssuer
+from users_service.settings import UsersSettings
+from users_service.store import Store
+from users_service.store_mysql import open_store as open_database
+
+log = structlog.get_logger()
+
+Clock = Callable[[], datetime]
+OpenStore = Callable[[UsersSettings], AbstractAsyncContextManager[Store]]
+
+FORGET_SECONDS: Final = 3600.0
+
+
+def now_utc() -> datetime:
+    """The moment, aware."""
+    return datetime.now(UTC)
+
+
+def open_configured_store(settings: UsersSettings) -> AbstractAsyncContextManager[Store]:
+    """The database that the settings name."""
+    url = settings.database_url.get_secret_value()
+    return open_database(url, pool_size=settings.database_pool_size)
+
+
+async def migrate_database(settings: UsersSettings) -> None:
+    """Brings the database to the newest revision. Raises StoreUnavailableError."""
+    # Alembic takes a while to import, and no serving process needs it.
+    from users_service.store_mysql.migrating import migrate
+
+    await migrate(settings.database_url.get_secret_value())
+
+
+@asynccontextmanager
+async def open_use_cases(
+    settings: UsersSettings, store: Store, clock: Clock
+) -> AsyncIterator[UseCases]:
+    """The use cases over a store; their threads live until the end of the context."""
+    sealing = Sealing(settings.sealing_key_bytes)
+    keys = KeyRing(store, sealing, clock)
+    tokens = TokenIssuer(
+        keys, issuer=settings.token_issuer, audience=settings.token_audience, clock=clock
+    )
+    with PasswordHasher(
+        time_cost=settings.argon2_time_cost,
+        memory_kib=settings.argon2_memory_kib,
+        parallelism=settings.argon2_parallelism,
+        workers=settings.hash_workers,
+    ) as passwords:
+        yield UseCases(
+            accounts=Accounts(store, passwords, clock),
+            directory=Directory(store),
+            sessions=Sessions(
+                store,
+                passwords,
+                tokens,
+                refresh_key=sealing.refresh_key,
+                lifetime=settings.refresh_token_lifetime,
+                clock=clock,
+            ),
+            clients=Clients(store, tokens, clock),
+            keys=keys,
+        )
+
+
+def create_app(
+    settings: UsersSettings,
+    *,
+    open_store: OpenStore = open_configured_store,
+    clock: Clock = now_utc,
+) -> web.Application:
+    """The service as an application; what it needs is opened when it starts.
+
+    Starting raises UnreadableKeyError where the sealing key is not the database's. A database
+    that is away is no reason not to start: it is asked again when it is needed.
+    """
+
+    async def everything(app: web.Application) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            store = await stack.enter_async_context(open_store(settings))
+            use_cases = await stack.enter_async_context(open_use_cases(settings, store, clock))
+            app[USE_CASES] = use_cases
+            app[VERIFIER] = JWTVerifier(
+                issuer=settings.token_issuer,
+                audience=settings.token_audience,
+                keys=use_cases.keys,
+                clock=lambda: clock().timestamp(),
+            )
+            app[HEALTH].checks["database"] = store.ping
+            try:
+                await use_cases.keys.ensure()
+            except StoreUnavailableError as error:
+                log.warning("started without the database", reason=str(error))
+            await stack.enter_async_context(_forgetting(store, clock))
+            yield
+
+    return build_app(
+        service="users",
+        version=__version__,
+        operations=OPERATIONS,
+        problems=PROBLEMS,
+        contexts=[everything],
+        check_caller=load_account,
+    )
+
+
+@asynccontextmanager
+async def _forgetting(store: Store, clock: Clock) -> AsyncIterator[None]:
+    """Deletes what is over, about every hour; not all instances at one moment."""
+
+    async def forget() -> None:
+        while True:
+            await asyncio.sleep(FORGET_SECONDS * random.uniform(0.5, 1.5))
+            try:
+                log.info("forgot what is over", rows=await store.forget(clock()))
+            except StoreUnavailableError as error:
+                log.warning("could not forget what is over", reason=str(error))
+
+    task = asyncio.create_task(forget(), name="forgetting")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

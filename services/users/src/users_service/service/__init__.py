@@ -1,0 +1,19 @@
+"""The use cases: what the service does, told in the domain's words."""
+
+from dataclasses import dataclass
+
+from users_service.service.accounts import Accounts, Directory
+from users_service.service.clients import Clients
+from users_service.service.keys import KeyRing
+from users_service.service.sessions import Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """All of them, as they are put together for one process."""
+
+    accounts: Accounts
+    directory: Directory
+    sessions: Sessions
+    clients: Clients
+    keys: KeyRing

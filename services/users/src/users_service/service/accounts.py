@@ -1,0 +1,199 @@
+"""Accounts: registering, looking up, changing; and the doctors' directory."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from servicekit.ids import new_id
+from users_service.domain.passwords import check_password
+from users_service.domain.users import (
+    Doctor,
+    Role,
+    Status,
+    User,
+    check_birth_date,
+    email_key,
+    folded,
+    may_see,
+    may_see_name,
+)
+from users_service.errors import (
+    EmailTakenError,
+    InvalidAccountError,
+    NotAllowedError,
+    UnknownDoctorError,
+    UnknownUserError,
+    VersionMismatchError,
+)
+from users_service.service.passwords import PasswordHasher
+from users_service.store import DoctorFilter, UserFilter, UserStore
+
+Versions = frozenset[int] | None
+
+_ADMIN_FIELDS = frozenset({"role", "status"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAccount:
+    """What is said of an account that is to be."""
+
+    email: str
+    password: str
+    full_name: str
+    role: Role = Role.PATIENT
+    timezone: str = "UTC"
+    phone: str | None = None
+    birth_date: date | None = None
+
+
+class Accounts:
+    """The use cases about accounts."""
+
+    def __init__(
+        self, store: UserStore, passwords: PasswordHasher, clock: Callable[[], datetime]
+    ) -> None:
+        self._store = store
+        self._passwords = passwords
+        self._clock = clock
+
+    async def create(self, new: NewAccount) -> User:
+        """A new, active account. Raises WeakPasswordError, InvalidFieldError, EmailTakenError."""
+        now = self._clock()
+        check_birth_date(new.birth_date, now)
+        check_password(new.password, email=new.email, full_name=new.full_name)
+        user = User(
+            id=new_id(now),
+            email=new.email,
+            full_name=new.full_name,
+            role=new.role,
+            timezone=new.timezone,
+            phone=new.phone,
+            birth_date=new.birth_date,
+            status=Status.ACTIVE,
+            version=1,
+            created_at=now,
+            updated_at=now,
+        )
+        await self._store.add_user(user, await self._passwords.hash(new.password))
+        return user
+
+    async def ensure(self, new: NewAccount) -> bool:
+        """Creates the account if nobody has its address; whether it did. Raises as `create`."""
+        if await self._store.credentials(email_key(new.email)) is not None:
+            return False
+        try:
+            await self.create(new)
+        except EmailTakenError:
+            return False
+        return True
+
+    async def active(self, user_id: str) -> User:
+        """The account that a token speaks for. Raises InvalidAccountError."""
+        user = await self._store.user(user_id)
+        if user is None or not user.is_active:
+            raise InvalidAccountError("the account is disabled or closed")
+        return user
+
+    async def user(self, user_id: str) -> User:
+        """Any account. Raises UnknownUserError."""
+        user = await self._store.user(user_id)
+        if user is None:
+            raise UnknownUserError("no such user")
+        return user
+
+    async def seen_by(self, viewer: User, user_id: str) -> User:
+        """An account of which the viewer may see at least the name. Raises UnknownUserError."""
+        user = viewer if viewer.id == user_id else await self.user(user_id)
+        if not may_see_name(viewer, user):
+            raise UnknownUserError("no such user")
+        return user
+
+    async def list(self, chosen: UserFilter, after: str, limit: int) -> list[User]:
+        """A page of accounts in the order in which they were made."""
+        return await self._store.users(replace(chosen, text=folded(chosen.text)), after, limit)
+
+    async def change(
+        self, actor: User, user_id: str, changes: Mapping[str, Any], versions: Versions
+    ) -> User:
+        """The account with some fields changed; the same version if that changes nothing.
+
+        Args:
+            changes: fields of User by name; `role` and `status` are an admin's to change.
+            versions: of which it must be one; None for any.
+
+        Raises:
+            UnknownUserError: there is none that the actor may see.
+            NotAllowedError: one of the fields isn't the actor's to change.
+            VersionMismatchError: it isn't one of `versions`.
+            LastAdminError: no active admin would be left.
+            InvalidFieldError: a birth date out of range.
+        """
+        check_birth_date(changes.get("birth_date"), self._clock())
+        while True:
+            before = await self._store.user(user_id)
+            if before is None or not may_see(actor, before):
+                raise UnknownUserError("no such user")
+            if _ADMIN_FIELDS & changes.keys() and actor.role is not Role.ADMIN:
+                raise NotAllowedError("only an admin changes role and status")
+            if versions is not None and before.version not in versions:
+                raise VersionMismatchError(f"the version is {before.version}")
+            changed = replace(before, **changes)
+            if changed == before:
+                return before
+            after = replace(changed, version=before.version + 1, updated_at=self._clock())
+            if await self._store.change_user(before, after):
+                return after
+            # Somebody else changed it in between: look again.
+
+
+class Directory:
+    """The use cases about doctors."""
+
+    def __init__(self, store: UserStore) -> None:
+        self._store = store
+
+    async def doctor(self, user_id: str) -> Doctor:
+        """An active doctor. Raises UnknownDoctorError."""
+        doctor = await self._store.doctor(user_id)
+        if doctor is None:
+            raise UnknownDoctorError("no such doctor")
+        return doctor
+
+    async def list(self, chosen: DoctorFilter, after: str, limit: int) -> list[Doctor]:
+        """A page of active doctors in the order in which their accounts were made."""
+        return await self._store.doctors(replace(chosen, text=folded(chosen.text)), after, limit)
+
+    async def describe(
+        self,
+        actor: User,
+        user_id: str,
+        *,
+        specialty: str,
+        bio: str,
+        accepting_patients: bool,
+        versions: Versions,
+    ) -> Doctor:
+        """The doctor with another description; the same version if that changes nothing.
+
+        Raises:
+            UnknownDoctorError: there is no such doctor.
+            NotAllowedError: the actor is neither this doctor nor an admin.
+            VersionMismatchError: it isn't one of `versions`.
+        """
+        while True:
+            before = await self._store.doctor_in_any_state(user_id)
+            if before is None:
+                raise UnknownDoctorError("no such doctor")
+            if actor.id != user_id and actor.role is not Role.ADMIN:
+                raise NotAllowedError("only the doctor and admins change this")
+            if versions is not None and before.version not in versions:
+                raise VersionMismatchError(f"the version is {before.version}")
+            changed = replace(
+                before, specialty=specialty, bio=bio, accepting_patients=accepting_patients
+            )
+            if changed == before:
+                return before
+            after = replace(changed, version=before.version + 1)
+            if await self._store.change_doctor(before, after):
+                return after

@@ -1,0 +1,157 @@
+"""Signing in and staying signed in: login, refresh, logout."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from servicekit.ids import new_id
+from users_service.domain.sessions import (
+    ATTEMPTS_PER_ADDRESS,
+    ATTEMPTS_WINDOW,
+    Failure,
+    Presented,
+    RefreshToken,
+    blocked_for,
+    email_digest,
+    refresh_token,
+    token_digest,
+)
+from users_service.domain.users import User, email_key
+from users_service.errors import (
+    BadCredentialsError,
+    InvalidRefreshTokenError,
+    TooManyAttemptsError,
+)
+from users_service.service.passwords import PasswordHasher
+from users_service.service.tokens import AccessToken, TokenIssuer
+from users_service.store import Credentials, Store
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a sign-in gives."""
+
+    access: AccessToken
+    refresh: str
+
+
+class Sessions:
+    """The use cases about sessions.
+
+    Args:
+        refresh_key: derives refresh tokens; the same for all instances.
+        lifetime: of a refresh token; each refresh begins another.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        passwords: PasswordHasher,
+        tokens: TokenIssuer,
+        *,
+        refresh_key: bytes,
+        lifetime: timedelta,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._passwords = passwords
+        self._tokens = tokens
+        self._refresh_key = refresh_key
+        self._lifetime = lifetime
+        self._clock = clock
+
+    async def login(self, email: str, password: str, address: str) -> TokenPair:
+        """Tokens for an account's e-mail and password, typed at an address.
+
+        An unknown e-mail, a wrong password and a disabled account can't be told apart: not by
+        the answer, not by the work, not by how failures are counted.
+
+        Raises:
+            BadCredentialsError, TooManyAttemptsError
+        """
+        key = email_key(email)
+        digest = email_digest(key)
+        await self._check_attempts(address, digest)
+        credentials = await self._store.credentials(key)
+        password_hash = credentials.password_hash if credentials else None
+        verified = await self._passwords.verify(password_hash, password)
+        if credentials is None or not verified or not credentials.user.is_active:
+            now = self._clock()
+            await self._store.add_failure(address, Failure(digest, now))
+            # Counted after its own was stored: of many guesses sent at once, no more than the
+            # limit are told that they were wrong, however they interleave over the instances.
+            await self._check_attempts(address, digest, beyond=1)
+            raise BadCredentialsError("the e-mail address or the password is wrong")
+        # And the right guess among them counts only if it came before the limit was reached.
+        await self._check_attempts(address, digest)
+        await self._renew_hash(credentials, password)
+        return await self._begin(credentials.user)
+
+    async def refresh(self, presented: str) -> TokenPair:
+        """New tokens for a refresh token, which is spent by that. Raises InvalidRefreshTokenError.
+
+        Presented again within the grace, while its successor is unspent, it gives that same
+        successor: the answer may have been lost on the way. Presented later it was stolen, from
+        its owner or by its owner's successor, so all of its family ends.
+        """
+        digest = token_digest(presented)
+        found = await self._usable(digest)
+        if found.token.spent_at is None:
+            now = self._clock()
+            text, successor = self._next(found.token.family_id, found.token.number + 1, now)
+            if await self._store.spend(digest, successor, now):
+                return TokenPair(await self._tokens.for_user(found.user), text)
+            found = await self._usable(digest)  # another request was first
+        return await self._again(found)
+
+    async def logout(self, presented: str) -> None:
+        """Ends the family of a refresh token, if there is one."""
+        found = await self._store.presented(token_digest(presented))
+        if found is not None:
+            await self._store.end_family(found.token.family_id, self._clock())
+
+    async def _check_attempts(self, address: str, digest: str, beyond: int = 0) -> None:
+        now = self._clock()
+        newest = await self._store.failures(
+            address, now - ATTEMPTS_WINDOW, ATTEMPTS_PER_ADDRESS + beyond
+        )
+        seconds = blocked_for(newest, digest, now, beyond=beyond)
+        if seconds is not None:
+            raise TooManyAttemptsError(seconds)
+
+    async def _renew_hash(self, credentials: Credentials, password: str) -> None:
+        """Hashes again a password whose hash was made with other parameters."""
+        before = credentials.password_hash
+        if self._passwords.is_outdated(before):
+            after = await self._passwords.hash(password)
+            await self._store.change_password_hash(credentials.user.id, before, after)
+
+    async def _begin(self, user: User) -> TokenPair:
+        now = self._clock()
+        access = await self._tokens.for_user(user)
+        text, first = self._next(new_id(now), 1, now)
+        await self._store.begin_family(user.id, first, now)
+        return TokenPair(access, text)
+
+    async def _usable(self, digest: str) -> Presented:
+        found = await self._store.presented(digest)
+        if found is None or not found.is_usable(self._clock()):
+            raise InvalidRefreshTokenError("sign in again")
+        return found
+
+    async def _again(self, found: Presented) -> TokenPair:
+        """The answer for a token that is spent already."""
+        now = self._clock()
+        family_id, number = found.token.family_id, found.token.number
+        if found.in_grace(now):
+            text = refresh_token(self._refresh_key, family_id, number + 1)
+            successor = await self._store.presented(token_digest(text))
+            if successor is not None and successor.token.spent_at is None:
+                return TokenPair(await self._tokens.for_user(found.user), text)
+        await self._store.end_family(family_id, now)
+        raise InvalidRefreshTokenError("sign in again")
+
+    def _next(self, family_id: str, number: int, now: datetime) -> tuple[str, RefreshToken]:
+        text = refresh_token(self._refresh_key, family_id, number)
+        token = RefreshToken(token_digest(text), family_id, number, now + self._lifetime)
+        return text, token

@@ -1,0 +1,132 @@
+"""The port to the database: what the use cases need of it, and nothing of how it is done.
+
+Every method may raise StoreUnavailableError. Each is one transaction: all of it happens or none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from users_service.domain.keys import RegisteredService, SigningKey
+from users_service.domain.sessions import Failure, Presented, RefreshToken
+from users_service.domain.users import Doctor, Role, Status, User
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An account with what its password is checked against."""
+
+    user: User
+    password_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserFilter:
+    """Which accounts a list has; `text` is folded and looked for in names and addresses."""
+
+    role: Role | None = None
+    status: Status | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorFilter:
+    """Which doctors a list has; `text` is folded and looked for in names."""
+
+    specialty: str | None = None
+    text: str = ""
+
+
+class UserStore(Protocol):
+    """Accounts and doctors. Lists are in the order of ids, behind `after`, which is exclusive."""
+
+    async def user(self, user_id: str) -> User | None:
+        """One account."""
+
+    async def credentials(self, email_key: str) -> Credentials | None:
+        """The account of an e-mail address."""
+
+    async def add_user(self, user: User, password_hash: str) -> None:
+        """Adds an account, and a doctor's profile for a doctor. Raises EmailTakenError."""
+
+    async def change_user(self, before: User, after: User) -> bool:
+        """Replaces an account if it still has the version of `before`; False if it hasn't.
+
+        A doctor gets a profile if there is none, and a new version of it if what it shows of the
+        account changes. Disabling ends every refresh family.
+
+        Raises:
+            LastAdminError: if no active admin would be left.
+        """
+
+    async def change_password_hash(self, user_id: str, before: str, after: str) -> None:
+        """Replaces a hash by another of the same password, if it is still `before`."""
+
+    async def users(self, chosen: UserFilter, after: str, limit: int) -> list[User]:
+        """A page of accounts."""
+
+    async def doctor(self, user_id: str) -> Doctor | None:
+        """The profile of an active doctor."""
+
+    async def doctor_in_any_state(self, user_id: str) -> Doctor | None:
+        """The profile of a doctor, disabled or not."""
+
+    async def change_doctor(self, before: Doctor, after: Doctor) -> bool:
+        """Replaces specialty, bio and acceptance if the profile still has the version of
+        `before`; False if it hasn't.
+        """
+
+    async def doctors(self, chosen: DoctorFilter, after: str, limit: int) -> list[Doctor]:
+        """A page of active doctors."""
+
+
+class SessionStore(Protocol):
+    """Refresh tokens, and failed logins."""
+
+    async def begin_family(self, user_id: str, first: RefreshToken, now: datetime) -> None:
+        """Stores a new family with its first token."""
+
+    async def presented(self, digest: str) -> Presented | None:
+        """What is known of a refresh token."""
+
+    async def spend(self, digest: str, successor: RefreshToken, now: datetime) -> bool:
+        """Spends a token and stores its successor; False, and nothing done, if it was spent."""
+
+    async def end_family(self, family_id: str, now: datetime) -> None:
+        """Ends a family; none of its tokens counts any more."""
+
+    async def failures(self, address: str, since: datetime, limit: int) -> Sequence[Failure]:
+        """The newest failed logins from an address, newest first."""
+
+    async def add_failure(self, address: str, failure: Failure) -> None:
+        """Remembers a failed login."""
+
+
+class KeyStore(Protocol):
+    """Signing keys, registered services, and which of their assertions were used."""
+
+    async def signing_keys(self) -> Sequence[SigningKey]:
+        """All keys."""
+
+    async def add_signing_key(self, key: SigningKey) -> bool:
+        """Adds a key; False if its generation is there already."""
+
+    async def registered_service(self, name: str) -> RegisteredService | None:
+        """One service."""
+
+    async def save_service(self, service: RegisteredService, now: datetime) -> None:
+        """Registers a service, or replaces its registration."""
+
+    async def use_assertion(self, service: str, token_id: str, expires_at: datetime) -> bool:
+        """Marks an assertion's `jti` as used until it expires; False if it was used before."""
+
+
+class Store(UserStore, SessionStore, KeyStore, Protocol):
+    """All of it."""
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailableError if the database is away, or not migrated as needed."""
+
+    async def forget(self, now: datetime) -> int:
+        """Deletes some of what no longer counts; how much of it, 0 if there is nothing left."""

@@ -1,0 +1,71 @@
+"""Brings a database to the newest revision, by Alembic's scripts in `migrations/`."""
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+
+from users_service.errors import StoreUnavailableError
+from users_service.store_mysql.database import make_engine
+
+_LOCK: Final = "users_service.migrate"
+_LOCK_SECONDS: Final = 120
+
+_PACKAGE: Final = Path(__file__).parents[1]
+# Inside of the package where it is installed, beside `src` where it is developed.
+_PLACES: Final = (_PACKAGE / "migrations", _PACKAGE.parents[1] / "migrations")
+
+
+def configuration(connection: Connection | None = None) -> Config:
+    """Alembic's configuration for a connection that is open already."""
+    config = Config()
+    config.set_main_option("script_location", str(next(filter(Path.is_dir, _PLACES))))
+    config.attributes["connection"] = connection
+    return config
+
+
+async def migrate(url: str, revision: str = "head") -> None:
+    """Upgrades (or, to an older revision, downgrades) the database; nothing if it is there.
+
+    Of several that run at once one does it and the others wait.
+
+    Raises:
+        StoreUnavailableError: the database is away, or another's migration doesn't end.
+    """
+    engine = make_engine(url, pool_size=1)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_migrate, revision)
+    except (OperationalError, OSError) as error:
+        raise StoreUnavailableError(f"the database can't be migrated: {error}") from error
+    finally:
+        await engine.dispose()
+
+
+def _migrate(connection: Connection, revision: str) -> None:
+    """Under a lock: SQLite's own, for the length of the transaction; on MySQL a named one, since
+    there every change of a table commits by itself.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        _move(connection, revision)
+        connection.exec_driver_sql("COMMIT")
+        return
+    lock = {"name": _LOCK, "seconds": _LOCK_SECONDS}
+    if connection.scalar(text("SELECT GET_LOCK(:name, :seconds)"), lock) != 1:
+        raise StoreUnavailableError("another migration is under way and doesn't end")
+    try:
+        _move(connection, revision)
+    finally:
+        connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _LOCK})
+
+
+def _move(connection: Connection, revision: str) -> None:
+    config = configuration(connection)
+    if revision == "head":
+        command.upgrade(config, revision)
+    else:
+        command.downgrade(config, revision)

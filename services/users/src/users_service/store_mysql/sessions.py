@@ -1,0 +1,108 @@
+"""Refresh tokens and failed logins in the database."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import bindparam, exists, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from users_service.domain.sessions import Failure, Presented, RefreshToken
+from users_service.store_mysql.database import Part
+from users_service.store_mysql.tables import (
+    login_attempts,
+    refresh_families,
+    refresh_tokens,
+    users,
+)
+from users_service.store_mysql.users import USER_COLUMNS, user_of
+
+_f, _t, _a = refresh_families.c, refresh_tokens.c, login_attempts.c
+
+_PRESENTED = (
+    select(*USER_COLUMNS, _t.family_id, _t.number, _t.expires_at, _t.spent_at, _f.ended_at)
+    .join_from(refresh_tokens, refresh_families, _t.family_id == _f.id)
+    .join(users, _f.user_id == users.c.id)
+    .where(_t.digest == bindparam("digest"))
+)
+_FAILURES = (
+    select(_a.email_digest, _a.at)
+    .where(_a.address == bindparam("address"), _a.at > bindparam("since"))
+    .order_by(_a.at.desc())
+    .limit(bindparam("count"))
+)
+
+
+def _row(token: RefreshToken) -> dict[str, object]:
+    return {
+        "digest": token.digest,
+        "family_id": token.family_id,
+        "number": token.number,
+        "spent_at": token.spent_at,
+        "expires_at": token.expires_at,
+    }
+
+
+class Sessions(Part):
+    """Implements SessionStore."""
+
+    async def begin_family(self, user_id: str, first: RefreshToken, now: datetime) -> None:
+        """Stores a new family with its first token."""
+
+        async def begin(connection: AsyncConnection) -> None:
+            family = {"id": first.family_id, "user_id": user_id, "created_at": now}
+            await connection.execute(insert(refresh_families), family)
+            await connection.execute(insert(refresh_tokens), _row(first))
+
+        await self._database.transaction(begin)
+
+    async def presented(self, digest: str) -> Presented | None:
+        """What is known of a refresh token."""
+        rows = await self._database.fetch(_PRESENTED, {"digest": digest})
+        if not rows:
+            return None
+        row = rows[0]
+        token = RefreshToken(digest, row.family_id, row.number, row.expires_at, row.spent_at)
+        return Presented(token, user_of(row), row.ended_at is not None)
+
+    async def spend(self, digest: str, successor: RefreshToken, now: datetime) -> bool:
+        """Spends a token and stores its successor; False, and nothing done, if it was spent."""
+
+        async def rotate(connection: AsyncConnection) -> bool:
+            # The compare-and-set: of all who present the token at once, over all instances, this
+            # statement matches a row for one. The row lock makes the others wait and see.
+            spent = await connection.execute(
+                update(refresh_tokens)
+                .where(
+                    _t.digest == digest,
+                    _t.spent_at.is_(None),
+                    exists().where(_f.id == successor.family_id, _f.ended_at.is_(None)),
+                )
+                .values(spent_at=now)
+            )
+            if spent.rowcount == 0:
+                return False
+            await connection.execute(insert(refresh_tokens), _row(successor))
+            return True
+
+        return await self._database.transaction(rotate)
+
+    async def end_family(self, family_id: str, now: datetime) -> None:
+        """Ends a family; none of its tokens counts any more."""
+        await self._database.execute(
+            update(refresh_families)
+            .where(_f.id == family_id, _f.ended_at.is_(None))
+            .values(ended_at=now)
+        )
+
+    async def failures(self, address: str, since: datetime, limit: int) -> Sequence[Failure]:
+        """The newest failed logins from an address, newest first."""
+        parameters = {"address": address, "since": since, "count": limit}
+        rows = await self._database.fetch(_FAILURES, parameters)
+        return [Failure(row.email_digest, row.at) for row in rows]
+
+    async def add_failure(self, address: str, failure: Failure) -> None:
+        """Remembers a failed login."""
+        await self._database.execute(
+            insert(login_attempts),
+            {"address": address, "email_digest": failure.email_digest, "at": failure.at},
+        )

@@ -1,0 +1,254 @@
+"""Accounts and doctors in the database."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from users_service.domain.users import (
+    Doctor,
+    Role,
+    Status,
+    User,
+    email_key,
+    name_key,
+    specialty_key,
+)
+from users_service.errors import EmailTakenError, LastAdminError
+from users_service.store import Credentials, DoctorFilter, UserFilter
+from users_service.store_mysql.database import Part
+from users_service.store_mysql.tables import doctor_profiles, refresh_families, users
+
+_u, _d = users.c, doctor_profiles.c
+
+# In the order of User's fields, so that a row is one.
+USER_COLUMNS = (
+    _u.id,
+    _u.email,
+    _u.full_name,
+    _u.role,
+    _u.timezone,
+    _u.phone,
+    _u.birth_date,
+    _u.status,
+    _u.version,
+    _u.created_at,
+    _u.updated_at,
+)
+_DOCTOR_COLUMNS = (
+    _u.id,
+    _u.full_name,
+    _d.specialty,
+    _d.bio,
+    _u.timezone,
+    _d.accepting_patients,
+    _d.version,
+)
+_DOCTORS = (
+    select(*_DOCTOR_COLUMNS)
+    .join_from(doctor_profiles, users, _d.user_id == _u.id)
+    .where(_u.role == Role.DOCTOR)
+)
+_ACTIVE_DOCTORS = _DOCTORS.where(_u.status == Status.ACTIVE)
+
+_USER_BY_ID = select(*USER_COLUMNS).where(_u.id == bindparam("user_id"))
+_CREDENTIALS = select(*USER_COLUMNS, _u.password_hash).where(_u.email_key == bindparam("email_key"))
+
+
+def user_of(row: Sequence[Any]) -> User:
+    """The account in a row that begins with USER_COLUMNS."""
+    uid, email, name, role, zone, phone, born, status, version, created, updated = row[:11]
+    return User(
+        uid,
+        email,
+        name,
+        Role(role),
+        zone,
+        phone,
+        born,
+        Status(status),
+        version,
+        created,
+        updated,
+    )
+
+
+def _doctor_of(row: Sequence[Any]) -> Doctor:
+    return Doctor(*row)
+
+
+def _values(user: User) -> dict[str, Any]:
+    return {
+        "email": user.email,
+        "email_key": email_key(user.email),
+        "full_name": user.full_name,
+        "name_key": name_key(user.full_name),
+        "role": user.role.value,
+        "timezone": user.timezone,
+        "phone": user.phone,
+        "birth_date": user.birth_date,
+        "status": user.status.value,
+        "version": user.version,
+        "created_at": user.created_at,
+        "updated_at": user.updated_at,
+    }
+
+
+def _contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+    """A search without wildcards; columns compare by code points, so both sides are folded."""
+    return func.instr(column, text) > 0
+
+
+class Users(Part):
+    """Implements UserStore."""
+
+    async def user(self, user_id: str) -> User | None:
+        """One account."""
+        rows = await self._database.fetch(_USER_BY_ID, {"user_id": user_id})
+        return user_of(rows[0]) if rows else None
+
+    async def credentials(self, email_key: str) -> Credentials | None:
+        """The account of an e-mail address."""
+        rows = await self._database.fetch(_CREDENTIALS, {"email_key": email_key})
+        return Credentials(user_of(rows[0]), rows[0].password_hash) if rows else None
+
+    async def add_user(self, user: User, password_hash: str) -> None:
+        """Adds an account, and a doctor's profile for a doctor. Raises EmailTakenError."""
+
+        async def add(connection: AsyncConnection) -> None:
+            await connection.execute(
+                insert(users), {"id": user.id, "password_hash": password_hash, **_values(user)}
+            )
+            if user.role is Role.DOCTOR:
+                await _ensure_profile(connection, user.id)
+
+        try:
+            await self._database.transaction(add)
+        except IntegrityError as error:
+            raise EmailTakenError("an account with this e-mail address exists") from error
+
+    async def change_user(self, before: User, after: User) -> bool:
+        """Replaces an account if it still has the version of `before`; False if it hasn't."""
+
+        async def change(connection: AsyncConnection) -> bool:
+            if before.administers and not after.administers:
+                await _check_other_admins(connection, before.id)
+            changed = await connection.execute(
+                update(users)
+                .where(_u.id == before.id, _u.version == before.version)
+                .values(_values(after))
+            )
+            if changed.rowcount == 0:
+                return False
+            if after.role is Role.DOCTOR:
+                await _follow_account(connection, before, after)
+            if before.is_active and not after.is_active:
+                await connection.execute(
+                    update(refresh_families)
+                    .where(
+                        refresh_families.c.user_id == after.id,
+                        refresh_families.c.ended_at.is_(None),
+                    )
+                    .values(ended_at=after.updated_at)
+                )
+            return True
+
+        return await self._database.transaction(change)
+
+    async def change_password_hash(self, user_id: str, before: str, after: str) -> None:
+        """Replaces a hash by another of the same password, if it is still `before`."""
+        await self._database.execute(
+            update(users)
+            .where(_u.id == user_id, _u.password_hash == before)
+            .values(password_hash=after)
+        )
+
+    async def users(self, chosen: UserFilter, after: str, limit: int) -> list[User]:
+        """A page of accounts."""
+        statement = select(*USER_COLUMNS)
+        if chosen.role is not None:
+            statement = statement.where(_u.role == chosen.role.value)
+        if chosen.status is not None:
+            statement = statement.where(_u.status == chosen.status.value)
+        if chosen.text:
+            found = _contains(_u.name_key, chosen.text) | _contains(_u.email_key, chosen.text)
+            statement = statement.where(found)
+        return [user_of(row) for row in await self._page(statement, after, limit)]
+
+    async def doctor(self, user_id: str) -> Doctor | None:
+        """The profile of an active doctor."""
+        rows = await self._database.fetch(_ACTIVE_DOCTORS.where(_u.id == user_id))
+        return _doctor_of(rows[0]) if rows else None
+
+    async def doctor_in_any_state(self, user_id: str) -> Doctor | None:
+        """The profile of a doctor, disabled or not."""
+        rows = await self._database.fetch(_DOCTORS.where(_u.id == user_id))
+        return _doctor_of(rows[0]) if rows else None
+
+    async def change_doctor(self, before: Doctor, after: Doctor) -> bool:
+        """Replaces what is the profile's own if it still has the version of `before`."""
+        changed = await self._database.execute(
+            update(doctor_profiles)
+            .where(_d.user_id == before.id, _d.version == before.version)
+            .values(
+                specialty=after.specialty,
+                specialty_key=specialty_key(after.specialty),
+                bio=after.bio,
+                accepting_patients=after.accepting_patients,
+                version=after.version,
+            )
+        )
+        return changed > 0
+
+    async def doctors(self, chosen: DoctorFilter, after: str, limit: int) -> list[Doctor]:
+        """A page of active doctors."""
+        statement = _ACTIVE_DOCTORS
+        if chosen.specialty is not None:
+            statement = statement.where(_d.specialty_key == specialty_key(chosen.specialty))
+        if chosen.text:
+            statement = statement.where(_contains(_u.name_key, chosen.text))
+        return [_doctor_of(row) for row in await self._page(statement, after, limit)]
+
+    async def _page(self, statement: Select[Any], after: str, limit: int) -> Sequence[Row[Any]]:
+        page = statement.where(_u.id > after).order_by(_u.id).limit(limit)
+        return await self._database.fetch(page)
+
+
+async def _check_other_admins(connection: AsyncConnection, user_id: str) -> None:
+    """Raises LastAdminError. Locks all active admins, in one order, so that no two of them can
+    each rely on the other while both are being disabled.
+    """
+    active = (
+        select(_u.id)
+        .where(_u.role == Role.ADMIN.value, _u.status == Status.ACTIVE.value)
+        .order_by(_u.id)
+        .with_for_update()
+    )
+    ids = (await connection.execute(active)).scalars().all()
+    if not set(ids) - {user_id}:
+        raise LastAdminError("this is the last active admin")
+
+
+async def _ensure_profile(connection: AsyncConnection, user_id: str) -> None:
+    known = await connection.execute(select(_d.version).where(_d.user_id == user_id))
+    if known.first() is None:
+        profile = {
+            "user_id": user_id,
+            "specialty": "",
+            "specialty_key": specialty_key(""),
+            "bio": "",
+            "accepting_patients": True,
+            "version": 1,
+        }
+        await connection.execute(insert(doctor_profiles), profile)
+
+
+async def _follow_account(connection: AsyncConnection, before: User, after: User) -> None:
+    """A doctor's page shows the account's name and zone, so a change of them is a change of it."""
+    await _ensure_profile(connection, after.id)
+    if (before.full_name, before.timezone) != (after.full_name, after.timezone):
+        await connection.execute(
+            update(doctor_profiles).where(_d.user_id == after.id).values(version=_d.version + 1)
+        )
