@@ -153,6 +153,7 @@ def test_a_process_id_left_behind_does_not_count(run: RunDirectory) -> None:
 
 
 def test_what_is_left_of_an_earlier_run_is_ended_before_the_next(run: RunDirectory) -> None:
+    run.create()
     children = run.lock_children()
     command = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
     with subprocess.Popen(command, pass_fds=(children,)) as left:
