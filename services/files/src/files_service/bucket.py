@@ -3,9 +3,11 @@
 from typing import Any
 
 import aioboto3
+from botocore.exceptions import ClientError
 
+from files_service.errors import StoreUnavailableError
 from files_service.settings import Settings
-from files_service.store_s3 import classified, open_s3_client
+from files_service.store_s3 import ConflictError, MissingError, classified, open_s3_client
 
 # An answer to create_bucket that says that it is there, and ours.
 _EXISTS = "BucketAlreadyOwnedByYou"
@@ -20,9 +22,12 @@ async def create_bucket(settings: Settings) -> None:
     async with open_s3_client(
         aioboto3.Session(), region=settings.region, endpoint=settings.s3_endpoint
     ) as client:
-        with classified():
-            await _ensure_bucket(client, settings)
-            await configure_bucket(client, settings)
+        try:
+            with classified():
+                await _ensure_bucket(client, settings)
+                await configure_bucket(client, settings)
+        except (ClientError, ConflictError, MissingError) as error:
+            raise StoreUnavailableError(f"S3 refuses: {error}") from error
 
 
 async def _ensure_bucket(client: Any, settings: Settings) -> None:
@@ -32,7 +37,7 @@ async def _ensure_bucket(client: Any, settings: Settings) -> None:
         await client.create_bucket(
             Bucket=settings.bucket, **(where if settings.region != "us-east-1" else {})
         )
-    except client.exceptions.ClientError as error:
+    except ClientError as error:
         if error.response["Error"]["Code"] != _EXISTS:
             raise
 

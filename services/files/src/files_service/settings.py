@@ -12,13 +12,13 @@ from servicekit.settings import ServiceSettings
 _GATEWAY = "http://127.0.0.1:8080"
 
 # In production these must be said: a default that fits one machine would be wrong in silence.
-_NO_DEFAULT_IN_PRODUCTION = (
-    "token_issuer",
-    "token_audience",
-    "jwks_url",
-    "appointments_url",
-    "bucket",
-    "region",
+_SAID_IN_PRODUCTION = (
+    ("token_issuer", "FILES_TOKEN_ISSUER"),
+    ("token_audience", "FILES_TOKEN_AUDIENCE"),
+    ("jwks_url", "FILES_JWKS_URL"),
+    ("appointments_url", "FILES_APPOINTMENTS_URL"),
+    ("bucket", "FILES_BUCKET"),
+    ("region", "AWS_REGION"),
 )
 
 
@@ -71,9 +71,10 @@ class Settings(ServiceSettings):
     @model_validator(mode="after")
     def _require_in_production(self) -> Self:
         if self.environment == "production":
-            missing = [n for n in _NO_DEFAULT_IN_PRODUCTION if n not in self.model_fields_set]
+            given = self.model_fields_set
+            missing = [variable for name, variable in _SAID_IN_PRODUCTION if name not in given]
             if missing:
-                raise ValueError(f"production takes no defaults for {', '.join(missing)}")
+                raise ValueError(f"production takes no default for {', '.join(missing)}")
         return self
 
     @property
