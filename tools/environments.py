@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tools.progress import Progress
 
@@ -79,47 +80,54 @@ class Environment:
         because an environment that was moved doesn't run, and Python's version, because another
         one needs other wheels.
         """
-        try:
-            stamp = (self.directory / _STAMP).read_text()
-        except OSError:
-            return False
-        return stamp == self._wanted_stamp() and self.python.exists()
+        return self._stamp() == self._wanted() and self.python.exists()
 
     def build(self, log: Path, progress: Progress) -> None:
-        """Build it from nothing; pip's output goes to `log`. Raises SetupError."""
+        """Build it from nothing, or install only its packages anew where nothing else changed.
+
+        Pip's output goes to `log`. Raises SetupError.
+        """
         started = time.monotonic()
-        progress.show(self.name, "creating")
-        if self.directory.exists():
-            (self.directory / _STAMP).unlink(missing_ok=True)
-            shutil.rmtree(self.directory)
+        wanted, stamp = self._wanted(), self._stamp()
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
-        self._run([sys.executable, "-m", "venv", str(self.directory)], log, progress)
         pip = [str(self.python), "-m", "pip", "--disable-pip-version-check", "--no-input"]
         install = [*pip, "--retries", "2", "install", "--no-deps"]
-        self._run([*install, "--require-hashes", "-r", str(self.pins)], log, progress)
+        (self.directory / _STAMP).unlink(missing_ok=True)
+        if {**stamp, "packages": wanted["packages"]} != wanted or not self.python.exists():
+            progress.show(self.name, "creating")
+            shutil.rmtree(self.directory, ignore_errors=True)
+            self._run([sys.executable, "-m", "venv", str(self.directory)], log, progress)
+            self._run([*install, "--require-hashes", "-r", str(self.pins)], log, progress)
         if self.packages:
+            progress.show(self.name, "installing this repository's packages")
             editable = [part for path in self.packages for part in ("--editable", str(path))]
             self._run([*install, "--no-build-isolation", *editable], log, progress)
         part = self.directory / f"{_STAMP}.part"
-        part.write_text(self._wanted_stamp())
+        part.write_text(json.dumps(wanted, indent=1))
         part.replace(self.directory / _STAMP)
         progress.done(self.name, f"ready after {time.monotonic() - started:.0f} s")
 
-    def _wanted_stamp(self) -> str:
+    def _stamp(self) -> dict[str, Any]:
+        try:
+            stamp: dict[str, Any] = json.loads((self.directory / _STAMP).read_text())
+        except (OSError, ValueError):
+            return {}
+        return stamp
+
+    def _wanted(self) -> dict[str, Any]:
         # Of a package's pyproject.toml only what an editable install without dependencies takes
-        # from it: the environment is not built anew for every bound that someone moves.
+        # from it: nothing is installed anew for every bound that someone moves.
         packages = {}
         for package in self.packages:
             content = tomllib.loads((package / "pyproject.toml").read_text())
             packages[str(package)] = [content["project"]["name"], content["tool"]["hatch"]["build"]]
-        wanted = {
+        return {
             "directory": str(self.directory),
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
             "pins": hashlib.sha256(self.pins.read_bytes()).hexdigest(),
             "packages": packages,
         }
-        return json.dumps(wanted, indent=1)
 
     def _run(self, command: Sequence[str], log: Path, progress: Progress) -> None:
         last: deque[str] = deque(maxlen=_KEPT_LINES)

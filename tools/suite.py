@@ -181,6 +181,7 @@ class Suite:
 
     def _instance(self, service: str, number: int) -> Service:
         name = f"{service}-{number}"
+        is_new = not self._run.users_database.exists()
         return Service(
             name=name,
             command=(sys.executable, "-m", f"{service}_service"),
@@ -188,8 +189,9 @@ class Suite:
             log=self._run.logs / f"{name}.log",
             healthy=_healthy_at("/health"),
             preferred_port=self._ports.get(name),
-            # The others reach their stores when the first request does.
-            after=("users-init",) if service == "users" else (),
+            # Each reaches its store when the first request does. Only a database without any
+            # tables is worth waiting for: users would start with a warning.
+            after=("users-init",) if service == "users" and is_new else (),
             stage=_SERVICES_STAGE,
         )
 
