@@ -19,6 +19,13 @@ IN_CI = os.environ.get("CI") == "true"
 SEED = int(os.environ.get("TEST_SEED", secrets.randbelow(2**32)))
 NOT_RUN = pytest.StashKey[list[str]]()
 
+# A person's own AWS account, and a proxy on the way to 127.0.0.1, have no place in a test.
+for name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[name]
+os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+
 # Zone data comes from the tzdata package, as in the services: the system's may be years old.
 zoneinfo.reset_tzpath(())
 
