@@ -29,8 +29,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev openapi", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
     options = parser.parse_args()
-    with ThreadPoolExecutor() as pool:
-        documents = list(pool.map(document, SERVICES))
+    try:
+        with ThreadPoolExecutor() as pool:
+            documents = list(pool.map(document, SERVICES))
+    except subprocess.CalledProcessError as error:
+        print(f"dev: {' '.join(error.cmd[1:])} failed", file=sys.stderr)  # it said why itself
+        return 1
     differing = 0
     for service, new in zip(SERVICES, documents, strict=True):
         path = ROOT / "services" / service / "openapi.json"
