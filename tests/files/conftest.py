@@ -6,10 +6,12 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import aiohttp
 import pytest
+import structlog
 from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -22,6 +24,18 @@ from tests.files.fakes import FakeNeighbours
 PDF_BYTES = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n%%EOF\n"
 
 Client = TestClient[web.Request, web.Application]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    """structlog's own default draws each traceback with all locals, which takes a second."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(),
+        ]
+    )
 
 
 @pytest.fixture(scope="session")
@@ -132,7 +146,7 @@ async def send_form(upload: dict[str, Any], body: bytes, **changes: str) -> int:
     form = FormData()
     for name, value in (upload["fields"] | changes).items():
         form.add_field(name, value)
-    form.add_field("file", body, filename="whatever.bin")
+    form.add_field("file", BytesIO(body), filename="whatever.bin")
     async with (
         aiohttp.ClientSession() as session,
         session.post(upload["url"], data=form) as answered,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -35,7 +35,7 @@ class FakeNeighbours:
     answer: tuple[int, str, str] | None = None
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Each request for an appointment: its id, and the Authorization header."""
-    headers: list[dict[str, str]] = field(default_factory=list)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -54,7 +54,7 @@ class FakeNeighbours:
         authorization = request.headers.get("Authorization", "")
         appointment_id = request.match_info["id"]
         self.asked.append((appointment_id, authorization))
-        self.headers.append(dict(request.headers))
+        self.headers.append(request.headers)
         if self.answer is not None:
             status, body, content_type = self.answer
             return web.Response(status=status, text=body, content_type=content_type)

@@ -1,0 +1,80 @@
+"""What the service is told."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from files_service.settings import Settings
+
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "FILES_TOKEN_ISSUER": "https://clinic.example",
+    "FILES_TOKEN_AUDIENCE": "clinic",
+    "FILES_JWKS_URL": "https://clinic.example/.well-known/jwks.json",
+    "FILES_APPOINTMENTS_URL": "https://clinic.example/",
+    "FILES_BUCKET": "clinic-reports",
+    "AWS_REGION": "eu-central-1",
+}
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PRODUCTION:
+        monkeypatch.delenv(name, raising=False)
+
+
+def set_all(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_development_needs_none() -> None:
+    settings = Settings()
+    assert settings.appointments_url == "http://127.0.0.1:8080"
+    assert settings.jwks_url == "http://127.0.0.1:8080/.well-known/jwks.json"
+    assert settings.bucket == "reports"
+    assert settings.cors_origins == ("*",)
+
+
+def test_production_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, PRODUCTION)
+    settings = Settings()
+    assert settings.region == "eu-central-1"
+    assert settings.appointments_url == "https://clinic.example"
+    assert settings.cors_origins == ()
+
+
+@pytest.mark.parametrize("missing", sorted(set(PRODUCTION) - {"ENVIRONMENT"}))
+def test_production_takes_no_default(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    set_all(monkeypatch, PRODUCTION)
+    monkeypatch.delenv(missing)
+    with pytest.raises(ValidationError, match=missing):
+        Settings()
+
+
+def test_origins_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FILES_ALLOWED_ORIGINS", "https://a.example, http://localhost:3000,")
+    assert Settings().cors_origins == ("https://a.example", "http://localhost:3000")
+    monkeypatch.setenv("FILES_ALLOWED_ORIGINS", "")
+    assert Settings().cors_origins == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FILES_S3_ENDPOINT", "127.0.0.1:4566"),
+        ("FILES_JWKS_URL", "file:///etc/passwd"),
+        ("FILES_APPOINTMENTS_URL", "http://"),
+        ("FILES_BUCKET", "No_Bucket"),
+        ("FILES_ALLOWED_ORIGINS", "https://a.example/path"),
+        ("FILES_ALLOWED_ORIGINS", "a.example"),
+        ("FILES_RETENTION_DAYS", "0"),
+        ("FILES_PORT", "65536"),
+        ("AWS_REGION", ""),
+    ],
+)
+def test_bad_settings_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError):
+        Settings()
