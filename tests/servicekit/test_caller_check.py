@@ -11,8 +11,14 @@ from jwtverify import JWTVerifier, StaticKeys
 from servicekit.app import VERIFIER, CallerCheck, build_app
 from servicekit.auth import Caller, people
 from servicekit.operations import Call, Operation, answer
+from servicekit.problems import INVALID_TOKEN
 from servicekit.testing import TokenMint
 from servicekit.wire import NoQuery, Nothing, Wire
+
+
+class GoneError(Exception):
+    """The caller is no longer there."""
+
 
 NOW_PATIENTS = frozenset({"demoted"})
 
@@ -27,6 +33,8 @@ async def get_secret(call: Call[Nothing, NoQuery]) -> web.Response:
 
 async def as_they_are_now(request: web.Request, caller: Caller) -> Caller:
     assert request.path == "/v1/secret"
+    if caller.id == "gone":
+        raise GoneError("closed")
     if caller.id in NOW_PATIENTS:
         return Caller(caller.id, "patient", caller.name, caller.scope, caller.token)
     return caller
@@ -57,7 +65,7 @@ async def client_of(
         service="test",
         version="1",
         operations=[operation],
-        problems={},
+        problems={GoneError: INVALID_TOKEN},
         contexts=[verifier],
         check_caller=check,
     )
@@ -83,3 +91,17 @@ async def test_the_role_that_counts_is_the_one_the_check_gives_back(
     token = mint.token(caller, "admin")
     response = await client.get("/v1/secret", headers={"Authorization": f"Bearer {token}"})
     assert response.status == status
+
+
+async def test_whom_the_check_refuses_is_told_as_one_with_a_bad_token(
+    aiohttp_client: AiohttpClient, mint: TokenMint
+) -> None:
+    client = await client_of(aiohttp_client, mint, as_they_are_now)
+    refusals = [
+        await client.get("/v1/secret", headers={"Authorization": f"Bearer {token}"})
+        for token in (mint.token("gone", "admin"), "nonsense")
+    ]
+    for response in refusals:
+        assert response.status == 401
+        assert (await response.json())["code"] == "invalid_token"
+        assert response.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'

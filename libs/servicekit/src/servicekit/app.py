@@ -174,7 +174,7 @@ def _problem_response(request: web.Request, error: ProblemError) -> web.Response
     response = web.Response(
         body=details.encode(),
         status=error.problem.status,
-        headers=error.headers,
+        headers={**error.problem.headers, **error.headers},
         content_type=PROBLEM_JSON,
     )
     if not request.content.at_eof():

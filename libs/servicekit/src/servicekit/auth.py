@@ -74,9 +74,7 @@ def services(scope: str) -> Access:
 
 
 def _invalid(detail: str) -> ProblemError:
-    return ProblemError(
-        INVALID_TOKEN, detail, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
-    )
+    return ProblemError(INVALID_TOKEN, detail)
 
 
 def bearer_token(request: web.Request) -> str | None:

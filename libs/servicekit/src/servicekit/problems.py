@@ -17,11 +17,15 @@ PROBLEM_JSON = "application/problem+json"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One kind of refusal: its HTTP status, its code, and a title that never varies."""
+    """One kind of refusal: its HTTP status, its code, and a title that never varies.
+
+    `headers` go with every answer of the kind.
+    """
 
     status: int
     code: str
     title: str
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def type(self) -> str:
@@ -57,7 +61,12 @@ class ProblemError(Exception):
 MALFORMED_JSON = Problem(400, "malformed_json", "The body is not valid JSON in UTF-8")
 BAD_HEADER = Problem(400, "bad_header", "A header is malformed")
 BAD_REQUEST = Problem(400, "bad_request", "The request is malformed")
-INVALID_TOKEN = Problem(401, "invalid_token", "No valid access token was given")
+INVALID_TOKEN = Problem(
+    401,
+    "invalid_token",
+    "No valid access token was given",
+    {"WWW-Authenticate": 'Bearer error="invalid_token"'},  # RFC 6750, 3
+)
 FORBIDDEN = Problem(403, "forbidden", "The caller may not do this")
 NOT_FOUND = Problem(404, "not_found", "There is no such thing")
 METHOD_NOT_ALLOWED = Problem(405, "method_not_allowed", "The method is not allowed here")
