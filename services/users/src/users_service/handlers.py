@@ -8,7 +8,8 @@ from aiohttp import web
 from servicekit.auth import Caller
 from servicekit.operations import Call, answer, etag, no_content
 from servicekit.paging import decode_cursor, encode_cursor
-from servicekit.wire import NoQuery, Nothing
+from servicekit.problems import BAD_CURSOR, ProblemError
+from servicekit.wire import NoQuery, Nothing, is_id
 from users_service import schemas
 from users_service.domain import users as domain
 from users_service.service import UseCases
@@ -96,7 +97,7 @@ async def list_users(call: Call[Nothing, schemas.UsersQuery]) -> web.Response:
     """GET /v1/users."""
     query = call.query
     name = f"users:{query.role}:{query.status}:{query.q}"
-    after = decode_cursor(name, query.cursor) or ""
+    after = _after(name, query.cursor)
     chosen = UserFilter(query.role, query.status, query.q)
     found = await _use_cases(call).accounts.list(chosen, after, query.limit + 1)
     page, cursor = _page(name, found, query.limit)
@@ -139,7 +140,7 @@ async def list_doctors(call: Call[Nothing, schemas.DoctorsQuery]) -> web.Respons
     """GET /v1/doctors."""
     query = call.query
     name = f"doctors:{query.specialty}:{query.q}"
-    after = decode_cursor(name, query.cursor) or ""
+    after = _after(name, query.cursor)
     chosen = DoctorFilter(query.specialty, query.q)
     found = await _use_cases(call).directory.list(chosen, after, query.limit + 1)
     page, cursor = _page(name, found, query.limit)
@@ -175,9 +176,10 @@ def client_address(request: web.Request) -> str:
     entry = forwarded.rpartition(",")[2].strip()
     for text in (entry, entry.rpartition(":")[0].strip("[]"), request.remote or ""):
         try:
-            return str(ip_address(text.partition("%")[0]))
+            address = ip_address(text.partition("%")[0])
         except ValueError:
             continue
+        return str(getattr(address, "ipv4_mapped", None) or address)
     return "unknown"
 
 
@@ -202,6 +204,16 @@ async def _change(call: Call[Any, Any], user_id: str) -> web.Response:
     changes = {name: getattr(call.body, name) for name in call.body.model_fields_set}
     actor = call.request[ACCOUNT]
     return _user(await _use_cases(call).accounts.change(actor, user_id, changes, call.if_match))
+
+
+def _after(name: str, cursor: str | None) -> str:
+    """The id behind which a page begins. Raises ProblemError for what no list gives out."""
+    position = decode_cursor(name, cursor)
+    if position is None:
+        return ""
+    if not isinstance(position, str) or not is_id(position):
+        raise ProblemError(BAD_CURSOR)
+    return position
 
 
 def _page(name: str, found: list[Any], limit: int) -> tuple[list[Any], str | None]:

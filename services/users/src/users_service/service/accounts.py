@@ -124,7 +124,7 @@ class Accounts:
 
         Raises:
             UnknownUserError: there is none that the actor may see.
-            NotAllowedError: one of the fields isn't the actor's to change.
+            NotAllowedError: the account, or one of the fields, isn't the actor's to change.
             VersionMismatchError: it isn't one of `versions`.
             LastAdminError: no active admin would be left.
             InvalidFieldError: a birth date out of range.
@@ -132,8 +132,10 @@ class Accounts:
         check_birth_date(changes.get("birth_date"), self._clock())
         while True:
             before = await self._store.user(user_id)
-            if before is None or not may_see(actor, before):
+            if before is None or not may_see_name(actor, before):
                 raise UnknownUserError("no such user")
+            if not may_see(actor, before):
+                raise NotAllowedError("only the account's own and admins change it")
             if _ADMIN_FIELDS & changes.keys() and actor.role is not Role.ADMIN:
                 raise NotAllowedError("only an admin changes role and status")
             if versions is not None and before.version not in versions:
@@ -182,10 +184,15 @@ class Directory:
             VersionMismatchError: it isn't one of `versions`.
         """
         while True:
-            before = await self._store.doctor_in_any_state(user_id)
+            may_change = actor.id == user_id or actor.role is Role.ADMIN
+            before = await (
+                self._store.doctor_in_any_state(user_id)
+                if may_change
+                else self._store.doctor(user_id)
+            )
             if before is None:
                 raise UnknownDoctorError("no such doctor")
-            if actor.id != user_id and actor.role is not Role.ADMIN:
+            if not may_change:
                 raise NotAllowedError("only the doctor and admins change this")
             if versions is not None and before.version not in versions:
                 raise VersionMismatchError(f"the version is {before.version}")

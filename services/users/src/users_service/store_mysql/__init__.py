@@ -46,8 +46,8 @@ async def open_store(url: str, *, pool_size: int) -> AsyncIterator[MySQLStore]:
     Raises:
         ValueError: for an address of another kind of database.
     """
-    engine = make_engine(url, pool_size=pool_size)
+    database = Database(make_engine(url, pool_size=pool_size), pool_size=pool_size)
     try:
-        yield MySQLStore(Database(engine))
+        yield MySQLStore(database)
     finally:
-        await engine.dispose()
+        await database.close()

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from users_service.domain.keys import RegisteredService, SigningKey
 from users_service.domain.sessions import token_digest
@@ -56,12 +55,12 @@ class Keys(Part):
             "updated_at": now,
         }
 
-        async def save(connection: AsyncConnection) -> None:
-            replaced = await connection.execute(
+        def save(connection: Connection) -> None:
+            replaced = connection.execute(
                 update(services).where(_s.name == service.name).values(values)
             )
             if replaced.rowcount == 0:
-                await connection.execute(insert(services), {"name": service.name, **values})
+                connection.execute(insert(services), {"name": service.name, **values})
 
         try:
             await self._database.transaction(save)

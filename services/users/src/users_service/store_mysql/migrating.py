@@ -5,8 +5,9 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.util import greenlet_spawn
 
 from users_service.errors import StoreUnavailableError
 from users_service.store_mysql.database import make_engine
@@ -37,30 +38,28 @@ async def migrate(url: str, revision: str = "head") -> None:
     """
     engine = make_engine(url, pool_size=1)
     try:
-        async with engine.connect() as connection:
-            await connection.run_sync(_migrate, revision)
+        await greenlet_spawn(_migrate, engine, revision)
     except (OperationalError, OSError) as error:
         raise StoreUnavailableError(f"the database can't be migrated: {error}") from error
     finally:
-        await engine.dispose()
+        await greenlet_spawn(engine.dispose)
 
 
-def _migrate(connection: Connection, revision: str) -> None:
+def _migrate(engine: Engine, revision: str) -> None:
     """Under a lock: SQLite's own, for the length of the transaction; on MySQL a named one, since
     there every change of a table commits by itself.
     """
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            _move(connection, revision)
+            connection.exec_driver_sql("COMMIT")
+            return
+        # Given back when the connection is closed.
+        lock = {"name": _LOCK, "seconds": _LOCK_SECONDS}
+        if connection.scalar(text("SELECT GET_LOCK(:name, :seconds)"), lock) != 1:
+            raise StoreUnavailableError("another migration is under way and doesn't end")
         _move(connection, revision)
-        connection.exec_driver_sql("COMMIT")
-        return
-    lock = {"name": _LOCK, "seconds": _LOCK_SECONDS}
-    if connection.scalar(text("SELECT GET_LOCK(:name, :seconds)"), lock) != 1:
-        raise StoreUnavailableError("another migration is under way and doesn't end")
-    try:
-        _move(connection, revision)
-    finally:
-        connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _LOCK})
 
 
 def _move(connection: Connection, revision: str) -> None:

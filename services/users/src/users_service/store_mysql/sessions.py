@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, exists, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
 from users_service.domain.sessions import Failure, Presented, RefreshToken
 from users_service.store_mysql.database import Part
@@ -48,10 +47,10 @@ class Sessions(Part):
     async def begin_family(self, user_id: str, first: RefreshToken, now: datetime) -> None:
         """Stores a new family with its first token."""
 
-        async def begin(connection: AsyncConnection) -> None:
+        def begin(connection: Connection) -> None:
             family = {"id": first.family_id, "user_id": user_id, "created_at": now}
-            await connection.execute(insert(refresh_families), family)
-            await connection.execute(insert(refresh_tokens), _row(first))
+            connection.execute(insert(refresh_families), family)
+            connection.execute(insert(refresh_tokens), _row(first))
 
         await self._database.transaction(begin)
 
@@ -67,10 +66,10 @@ class Sessions(Part):
     async def spend(self, digest: str, successor: RefreshToken, now: datetime) -> bool:
         """Spends a token and stores its successor; False, and nothing done, if it was spent."""
 
-        async def rotate(connection: AsyncConnection) -> bool:
+        def rotate(connection: Connection) -> bool:
             # The compare-and-set: of all who present the token at once, over all instances, this
             # statement matches a row for one. The row lock makes the others wait and see.
-            spent = await connection.execute(
+            spent = connection.execute(
                 update(refresh_tokens)
                 .where(
                     _t.digest == digest,
@@ -81,7 +80,7 @@ class Sessions(Part):
             )
             if spent.rowcount == 0:
                 return False
-            await connection.execute(insert(refresh_tokens), _row(successor))
+            connection.execute(insert(refresh_tokens), _row(successor))
             return True
 
         return await self._database.transaction(rotate)

@@ -22,9 +22,8 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 _CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -42,8 +41,17 @@ _DIGEST = String(64)
 class Instant(TypeDecorator[datetime]):
     """An aware datetime, kept as UTC."""
 
-    impl = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql")
+    impl = DateTime
     cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """MySQL keeps whole seconds if it isn't told."""
+        if dialect.name == "mysql":
+            # Imported where it is in use already; elsewhere its drivers would be a MiB for nothing.
+            from sqlalchemy.dialects.mysql import DATETIME
+
+            return dialect.type_descriptor(DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Into the database."""

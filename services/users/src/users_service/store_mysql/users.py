@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from users_service.domain.users import (
     Doctor,
@@ -49,12 +58,14 @@ _DOCTOR_COLUMNS = (
 _DOCTORS = (
     select(*_DOCTOR_COLUMNS)
     .join_from(doctor_profiles, users, _d.user_id == _u.id)
-    .where(_u.role == Role.DOCTOR)
+    .where(_u.role == Role.DOCTOR.value)
 )
-_ACTIVE_DOCTORS = _DOCTORS.where(_u.status == Status.ACTIVE)
+_ACTIVE_DOCTORS = _DOCTORS.where(_u.status == Status.ACTIVE.value)
 
 _USER_BY_ID = select(*USER_COLUMNS).where(_u.id == bindparam("user_id"))
-_CREDENTIALS = select(*USER_COLUMNS, _u.password_hash).where(_u.email_key == bindparam("email_key"))
+_CREDENTIALS = select(*USER_COLUMNS, _u.password_hash, _u.email_key).where(
+    _u.email_key == bindparam("email_key")
+)
 
 
 def user_of(row: Sequence[Any]) -> User:
@@ -112,17 +123,21 @@ class Users(Part):
     async def credentials(self, email_key: str) -> Credentials | None:
         """The account of an e-mail address."""
         rows = await self._database.fetch(_CREDENTIALS, {"email_key": email_key})
-        return Credentials(user_of(rows[0]), rows[0].password_hash) if rows else None
+        # MySQL takes trailing spaces for nothing when it compares. For one who may try each address
+        # only so often, an address with a space more must not be another one.
+        if not rows or rows[0].email_key != email_key:
+            return None
+        return Credentials(user_of(rows[0]), rows[0].password_hash)
 
     async def add_user(self, user: User, password_hash: str) -> None:
         """Adds an account, and a doctor's profile for a doctor. Raises EmailTakenError."""
 
-        async def add(connection: AsyncConnection) -> None:
-            await connection.execute(
+        def add(connection: Connection) -> None:
+            connection.execute(
                 insert(users), {"id": user.id, "password_hash": password_hash, **_values(user)}
             )
             if user.role is Role.DOCTOR:
-                await _ensure_profile(connection, user.id)
+                _ensure_profile(connection, user.id)
 
         try:
             await self._database.transaction(add)
@@ -132,10 +147,10 @@ class Users(Part):
     async def change_user(self, before: User, after: User) -> bool:
         """Replaces an account if it still has the version of `before`; False if it hasn't."""
 
-        async def change(connection: AsyncConnection) -> bool:
+        def change(connection: Connection) -> bool:
             if before.administers and not after.administers:
-                await _check_other_admins(connection, before.id)
-            changed = await connection.execute(
+                _check_other_admins(connection, before.id)
+            changed = connection.execute(
                 update(users)
                 .where(_u.id == before.id, _u.version == before.version)
                 .values(_values(after))
@@ -143,9 +158,9 @@ class Users(Part):
             if changed.rowcount == 0:
                 return False
             if after.role is Role.DOCTOR:
-                await _follow_account(connection, before, after)
+                _follow_account(connection, before, after)
             if before.is_active and not after.is_active:
-                await connection.execute(
+                connection.execute(
                     update(refresh_families)
                     .where(
                         refresh_families.c.user_id == after.id,
@@ -216,7 +231,7 @@ class Users(Part):
         return await self._database.fetch(page)
 
 
-async def _check_other_admins(connection: AsyncConnection, user_id: str) -> None:
+def _check_other_admins(connection: Connection, user_id: str) -> None:
     """Raises LastAdminError. Locks all active admins, in one order, so that no two of them can
     each rely on the other while both are being disabled.
     """
@@ -226,13 +241,13 @@ async def _check_other_admins(connection: AsyncConnection, user_id: str) -> None
         .order_by(_u.id)
         .with_for_update()
     )
-    ids = (await connection.execute(active)).scalars().all()
+    ids = connection.execute(active).scalars().all()
     if not set(ids) - {user_id}:
         raise LastAdminError("this is the last active admin")
 
 
-async def _ensure_profile(connection: AsyncConnection, user_id: str) -> None:
-    known = await connection.execute(select(_d.version).where(_d.user_id == user_id))
+def _ensure_profile(connection: Connection, user_id: str) -> None:
+    known = connection.execute(select(_d.version).where(_d.user_id == user_id))
     if known.first() is None:
         profile = {
             "user_id": user_id,
@@ -242,13 +257,13 @@ async def _ensure_profile(connection: AsyncConnection, user_id: str) -> None:
             "accepting_patients": True,
             "version": 1,
         }
-        await connection.execute(insert(doctor_profiles), profile)
+        connection.execute(insert(doctor_profiles), profile)
 
 
-async def _follow_account(connection: AsyncConnection, before: User, after: User) -> None:
+def _follow_account(connection: Connection, before: User, after: User) -> None:
     """A doctor's page shows the account's name and zone, so a change of them is a change of it."""
-    await _ensure_profile(connection, after.id)
+    _ensure_profile(connection, after.id)
     if (before.full_name, before.timezone) != (after.full_name, after.timezone):
-        await connection.execute(
+        connection.execute(
             update(doctor_profiles).where(_d.user_id == after.id).values(version=_d.version + 1)
         )
