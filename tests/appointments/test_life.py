@@ -171,10 +171,10 @@ async def test_lists_page_by_start(suite: Suite) -> None:
         assert answer.status == 200, await answer.text()
         return len((await answer.json())["items"])
 
-    day = {"from": "2026-03-04", "to": "2026-03-04"}
-    assert await count(suite.patient(), **day) == 2
-    assert await count(suite.doctor(), **day) == 2
-    assert await count(suite.doctor("other"), **day) == 0
+    one_day = {"from": "2026-03-04", "to": "2026-03-04"}
+    assert await count(suite.patient(), **one_day) == 2
+    assert await count(suite.doctor(), **one_day) == 2
+    assert await count(suite.doctor("other"), **one_day) == 0
     assert await count(suite.admin(), doctor_id="doc", status="booked") == 6
     assert await count(suite.admin(), patient_id="pat", status="cancelled") == 0
     assert await count(suite.patient(), to="2026-03-04T10:00:00Z") == 3

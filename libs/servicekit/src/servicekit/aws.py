@@ -24,7 +24,8 @@ async def open_client(
 
     Retries are left to the caller (one attempt), who knows which calls may be sent again and by
     when the answer is due. Parameters are not validated against the service model: the stores
-    build them from checked values, and validation costs a tenth of a call.
+    build them from checked values, and validation costs a tenth of a call. The user agent is fixed,
+    since botocore else composes it anew for every call.
 
     Args:
         endpoint: of an emulator; None for AWS itself.
@@ -38,6 +39,7 @@ async def open_client(
         read_timeout=read_timeout,
         retries={"total_max_attempts": 1, "mode": "standard"},
         parameter_validation=False,
+        user_agent="appointments-platform",
         **config,
     )
     async with (session or aioboto3.Session()).client(

@@ -91,7 +91,9 @@ def _schemas(
             if model is not None:
                 wanted[model, "serialization"] = None
     references, definitions = models_json_schema(list(wanted), ref_template=_REF)
-    named = {(model, mode): schema for (model, mode), schema in references.items()}
+    named: dict[tuple[Any, str], Any] = {
+        (model, mode): schema for (model, mode), schema in references.items()
+    }
     return dict(definitions.get("$defs", {})), named
 
 

@@ -40,7 +40,12 @@ def utc_now() -> datetime:
 async def open_dynamodb(settings: Settings) -> AsyncIterator[AppointmentStore]:
     """The store on the table that the settings name."""
     async with open_client(
-        "dynamodb", endpoint=settings.dynamodb_endpoint, region=settings.region
+        "dynamodb",
+        endpoint=settings.dynamodb_endpoint,
+        region=settings.region,
+        # DynamoDB has no use for either, and asking costs every call.
+        request_checksum_calculation="when_required",
+        disable_request_compression=True,
     ) as client:
         yield DynamoDBStore(client, settings.table)
 

@@ -15,6 +15,7 @@ from appointments_service.domain.availability import (
     refusal_of,
     utc_days_of,
 )
+from appointments_service.domain.buckets import day_number
 from appointments_service.domain.schedules import Interval, Override, Schedule
 from appointments_service.errors import (
     BadRangeError,
@@ -28,6 +29,7 @@ from appointments_service.service.hours import HoursCache, days_of
 from appointments_service.store import AppointmentStore, CalendarView, ScheduleChangedError
 
 MAX_SLOT_DAYS = 62
+MAX_HORIZON_DAYS = 730
 # Each attempt fails only if somebody changed the same schedule meanwhile.
 ATTEMPTS = 5
 
@@ -161,7 +163,10 @@ class Schedules:
             return hours.bookable_dates(now, first, last)
 
         hours, view = await self._calendar(
-            doctor_id, patient_id, lambda hours: utc_days_of(hours, dates(hours))
+            doctor_id,
+            patient_id,
+            lambda hours: utc_days_of(hours, dates(hours)),
+            _days_around(first, last, now),
         )
         if doctor is None or not doctor.accepting_patients:
             return hours.schedule, []
@@ -175,19 +180,29 @@ class Schedules:
         return hours.schedule, list(days)
 
     async def _calendar(
-        self, doctor_id: str, patient_id: str | None, days: Callable[[Hours], list[int]]
+        self,
+        doctor_id: str,
+        patient_id: str | None,
+        days: Callable[[Hours], list[int]],
+        guess: list[int],
     ) -> tuple[Hours, CalendarView]:
-        """The hours in force and what is busy: one call where the hours are known."""
-        hours = self._hours.known(doctor_id) or await self._hours.read(doctor_id)
+        """The hours in force and what is busy, of one moment.
+
+        One call where the hours are known and still in force, one more where they aren't.
+
+        Args:
+            days: the UTC days to look at, given the hours.
+            guess: the UTC days to look at while the hours are not known.
+        """
+        hours = self._hours.known(doctor_id)
         for _ in range(ATTEMPTS):
+            wanted = days(hours) if hours is not None else guess
+            view = await self._store.read_calendar(doctor_id, wanted, patient_id, wanted)
+            hours = await self._hours.of(view.schedule)
             if hours is None:
                 raise NoScheduleError("the doctor has no schedule")
-            wanted = days(hours)
-            view = await self._store.read_calendar(doctor_id, wanted, patient_id, wanted)
-            current = await self._hours.of(view.schedule)
-            if current is hours:
+            if set(days(hours)) <= set(wanted):
                 return hours, view
-            hours = current
         raise StoreUnavailableError("the schedule is being changed by others")
 
     async def explain(
@@ -206,10 +221,20 @@ class Schedules:
             return sorted(slot.doctor_claims) if isinstance(slot, Slot) else []
 
         try:
-            hours, view = await self._calendar(doctor_id, patient_id, days)
+            hours, view = await self._calendar(
+                doctor_id, patient_id, days, _days_around(starts_at.date(), starts_at.date(), now)
+            )
         except NoScheduleError:
             return "doctor_unavailable"
         slot = find_slot(hours, starts_at, now)
         if not isinstance(slot, Slot):
             return slot
         return refusal_of(slot, doctor_busy=view.doctor_busy, patient_busy=view.patient_busy)
+
+
+def _days_around(first: date, last: date, now: datetime) -> list[int]:
+    """The UTC days that appointments on these dates of any zone may touch, if bookable at all."""
+    today = day_number(now.date())
+    begin = max(day_number(first) - 1, today - 1)
+    end = min(day_number(last) + 1, today + MAX_HORIZON_DAYS + 1)
+    return list(range(begin, end + 1))

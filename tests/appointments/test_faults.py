@@ -1,0 +1,164 @@
+"""What DynamoDB does on a bad day, which no emulator does by itself."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+
+from tests.appointments.conftest import MakeSuite
+
+
+def conflict(operation: str, actions: int) -> ClientError:
+    """A transaction that met another one at its first item."""
+    reasons = [{"Code": "TransactionConflict"}] + [{"Code": "None"}] * (actions - 1)
+    response: Any = {
+        "Error": {"Code": "TransactionCanceledException", "Message": "conflict"},
+        "CancellationReasons": reasons,
+    }
+    return ClientError(response, operation)
+
+
+def throttled(operation: str) -> ClientError:
+    response: Any = {"Error": {"Code": "ProvisionedThroughputExceededException", "Message": ""}}
+    return ClientError(response, operation)
+
+
+class FaultyClient:
+    """A DynamoDB client whose calls fail as `faults` says, before or after they took effect."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.faults: list[tuple[str, Exception | None, Exception | None]] = []
+        self.calls: list[str] = []
+        self.tokens: list[str] = []
+
+    def fail(
+        self, operation: str, *, before: Exception | None = None, after: Exception | None = None
+    ) -> None:
+        self.faults.append((operation, before, after))
+
+    def __getattr__(self, operation: str) -> Callable[..., Awaitable[Any]]:
+        async def call(**arguments: Any) -> Any:
+            self.calls.append(operation)
+            if operation == "transact_write_items":
+                self.tokens.append(arguments["ClientRequestToken"])
+            before = after = None
+            if self.faults and self.faults[0][0] == operation:
+                _, before, after = self.faults.pop(0)
+            if before is not None:
+                raise before
+            answer = await getattr(self._client, operation)(**arguments)
+            if after is not None:
+                raise after
+            return answer
+
+        return call
+
+
+@pytest.fixture
+def faulty(dynamodb: Any) -> FaultyClient:
+    return FaultyClient(dynamodb)
+
+
+WRITE = "transact_write_items"
+
+
+async def test_a_conflict_is_tried_again_with_another_token(
+    make_suite: MakeSuite, faulty: FaultyClient
+) -> None:
+    suite = await make_suite(faulty)
+    await suite.set_hours()
+    faulty.tokens.clear()
+    for _ in range(3):
+        faulty.fail(WRITE, before=conflict(WRITE, 5))
+    await suite.booked()
+    assert len(faulty.tokens) == len(set(faulty.tokens)) == 4
+
+
+async def test_a_loser_is_turned_away_by_a_read_after_a_conflict(
+    make_suite: MakeSuite, faulty: FaultyClient
+) -> None:
+    suite = await make_suite(faulty)
+    await suite.set_hours()
+    await suite.booked(patient="other")
+    faulty.fail(WRITE, before=conflict(WRITE, 5))
+    faulty.calls.clear()
+    answer = await suite.book()
+    assert (answer.status, (await answer.json())["code"]) == (409, "slot_taken")
+    assert faulty.calls == [WRITE, "batch_get_item"]
+
+
+@pytest.mark.parametrize("after", [True, False])
+async def test_a_lost_answer_is_asked_for_again_with_the_same_token(
+    make_suite: MakeSuite, faulty: FaultyClient, after: bool
+) -> None:
+    suite = await make_suite(faulty)
+    await suite.set_hours()
+    faulty.tokens.clear()
+    lost = ReadTimeoutError(endpoint_url="http://127.0.0.1")
+    faulty.fail(WRITE, **{"after" if after else "before": lost})
+    made = await suite.booked()
+    assert len(faulty.tokens) == 2
+    assert len(set(faulty.tokens)) == 1
+    read = await suite.client.get(f"/v1/appointments/{made['id']}", headers=suite.patient())
+    assert await read.json() == made
+
+
+async def test_throttling_is_waited_out(make_suite: MakeSuite, faulty: FaultyClient) -> None:
+    suite = await make_suite(faulty)
+    await suite.set_hours()
+    for _ in range(2):
+        faulty.fail("batch_get_item", before=throttled("BatchGetItem"))
+    assert await suite.slots("2026-03-03", "2026-03-03")
+    faulty.fail(WRITE, before=throttled(WRITE))
+    await suite.booked()
+
+
+async def test_a_store_that_is_away_is_an_honest_503_and_comes_back(
+    make_suite: MakeSuite, faulty: FaultyClient
+) -> None:
+    suite = await make_suite(faulty)
+    await suite.set_hours()
+    away = EndpointConnectionError(endpoint_url="http://127.0.0.1")
+    for _ in range(4):
+        faulty.fail(WRITE, before=away)
+    answer = await suite.book()
+    assert (answer.status, (await answer.json())["code"]) == (503, "store_unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+    await suite.booked()
+
+
+async def test_what_was_refused_left_nothing_behind(
+    make_suite: MakeSuite, faulty: FaultyClient
+) -> None:
+    suite = await make_suite(faulty)
+    await suite.set_hours()
+    await suite.booked(patient="other")
+    before = await faulty.scan(TableName=suite.table, ConsistentRead=True)
+    answer = await suite.book(headers={"Idempotency-Key": "k"})
+    assert answer.status == 409
+    after = await faulty.scan(TableName=suite.table, ConsistentRead=True)
+    assert after["Items"] == before["Items"]
+
+
+async def test_how_many_calls_it_takes(make_suite: MakeSuite, faulty: FaultyClient) -> None:
+    suite = await make_suite(faulty)
+    await suite.set_hours()
+    faulty.calls.clear()
+    await suite.slots("2026-03-03", "2026-04-02")
+    assert faulty.calls == ["batch_get_item", "query"]  # the first time: overrides, too
+    faulty.calls.clear()
+    await suite.booked()
+    assert faulty.calls == [WRITE]
+    for hour in ("09:30", "10:00", "10:30", "11:00", "11:30"):
+        await suite.booked(f"2026-03-03T{hour}:00Z")
+    faulty.calls.clear()
+    await suite.slots("2026-03-03", "2026-04-02")
+    assert faulty.calls == ["batch_get_item"]
+    faulty.calls.clear()
+    await suite.slots("2026-03-03", "2026-04-02", **suite.patient())
+    assert len(faulty.calls) == 1
+    faulty.calls.clear()
+    await suite.slots("2026-03-03", "2026-05-03", **suite.patient())
+    assert len(faulty.calls) == 2
