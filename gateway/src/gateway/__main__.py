@@ -8,7 +8,7 @@ import structlog
 import uvloop
 from pydantic import ValidationError
 
-from gateway.app import run_gateway
+from gateway.app import CannotListenError, run_gateway
 from gateway.registry import BadTargetsFileError
 from gateway.settings import Settings
 
@@ -37,8 +37,8 @@ def main() -> int:
         uvloop.run(_serve(settings))
     except BadTargetsFileError as error:
         return _complain(f"GATEWAY_TARGETS_FILE: {error}")
-    except OSError as error:
-        return _complain(f"GATEWAY_PORT {settings.port}: {error.strerror or error}")
+    except CannotListenError as error:
+        return _complain(str(error))
     return 0
 
 

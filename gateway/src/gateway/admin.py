@@ -5,9 +5,9 @@ import json
 from typing import Final
 
 from gateway.answers import answer
-from gateway.connections import BadHeadError, Connection, HeadTooLargeError, read_head
+from gateway.connections import Connection
 from gateway.errors import ConnectionClosedError, RefusedError
-from gateway.heads import MAX_REQUEST_HEAD, parse_request
+from gateway.messages import read_request
 from gateway.registry import TargetRegistry
 
 ADMIN_HOST: Final = "127.0.0.1"
@@ -42,9 +42,9 @@ class Admin:
     async def _serve(self, client: Connection) -> None:
         try:
             async with asyncio.timeout(READ_SECONDS):
-                request = parse_request(await read_head(client, MAX_REQUEST_HEAD))
+                request = await read_request(client)
             status, document = self._answer(request.method, request.path)
-        except (RefusedError, BadHeadError, HeadTooLargeError):
+        except RefusedError:
             status, document = 400, {"status": "bad request"}
         except (ConnectionClosedError, TimeoutError):
             client.abort()

@@ -1,15 +1,18 @@
 """Puts the gateway together."""
 
 import asyncio
+import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
 from gateway.accesslog import AccessLog
 from gateway.admin import ADMIN_HOST, Admin
+from gateway.connections import Connection
 from gateway.proxy import Proxy
 from gateway.registry import BadTargetsFileError, TargetOptions, TargetRegistry
 from gateway.settings import Settings
@@ -17,6 +20,12 @@ from gateway.targets import Thresholds
 from routetable import TABLE, RouteTable
 
 log = structlog.get_logger()
+
+BACKLOG: Final = 1024  # connections that wait to be accepted; a burst of clients is not refused
+
+
+class CannotListenError(Exception):
+    """The gateway can't have the port it was told to listen on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +51,8 @@ async def run_gateway(settings: Settings, table: RouteTable = TABLE) -> AsyncIte
 
     Raises:
         BadTargetsFileError: the targets file can't be read or used.
-        OSError: a port is in use.
+        CannotListenError: a port is in use, or the host is not this machine's.
     """
-    loop = asyncio.get_running_loop()
     registry = TargetRegistry(table.services, _options(settings))
     access_log = AccessLog(sys.stdout.buffer) if settings.access_log else None
     proxy = Proxy(
@@ -59,14 +67,12 @@ async def run_gateway(settings: Settings, table: RouteTable = TABLE) -> AsyncIte
     try:
         registry.load(settings.targets_file)
         watcher = asyncio.create_task(registry.watch(settings.targets_file))
-        server = await loop.create_server(
-            proxy.connection, settings.host, settings.port, backlog=1024
-        )
+        server = await _listen(proxy.connection, settings.host, settings.port, "GATEWAY_PORT")
         servers.append(server)
         admin_port = None
         if settings.admin_port is not None:
-            admin_server = await loop.create_server(
-                admin.connection, ADMIN_HOST, settings.admin_port
+            admin_server = await _listen(
+                admin.connection, ADMIN_HOST, settings.admin_port, "GATEWAY_ADMIN_PORT"
             )
             servers.append(admin_server)
             admin_port = _port(admin_server)
@@ -82,6 +88,18 @@ async def run_gateway(settings: Settings, table: RouteTable = TABLE) -> AsyncIte
         await registry.close()
         if access_log is not None:
             access_log.flush()
+
+
+async def _listen(
+    protocol: Callable[[], Connection], host: str, port: int, setting: str
+) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.create_server(protocol, host, port, backlog=BACKLOG)
+    except OSError as error:
+        # The event loop wraps the system's words in its own, which repeat the address.
+        words = os.strerror(error.errno).lower() if error.errno > 0 else str(error.strerror)
+        raise CannotListenError(f"{setting}: can't listen on {host}:{port}: {words}") from error
 
 
 def _port(server: asyncio.Server) -> int:

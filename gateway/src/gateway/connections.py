@@ -216,30 +216,33 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
 
-async def read_head(connection: Connection, limit: int) -> bytes:
-    """Read a message's head, without the blank line that ends it.
+async def read_head(connection: Connection, limit: int, prefix: bytes = b"") -> bytes:
+    """Read a message's head of at most `limit` bytes, without the blank line that ends it.
 
     Raises:
         HeadTooLargeError: it is longer than `limit` bytes.
-        BadHeadError: a line ends without a carriage return, or the head begins with an odd byte.
+        BadHeadError: it does not begin with `prefix`, or with a byte that a head can begin with, or
+            a line ends without a carriage return. This is said at once, before the head's end.
         ConnectionClosedError: the other side closed before the head was complete.
         Exception: whatever the connection failed with.
     """
     searched = 0
     while True:
         buffer = connection.buffer
-        if not searched and buffer.startswith(b"\r\n"):
+        if searched < 2 and buffer.startswith(b"\r\n"):
             # RFC 9112, section 2.2: ignore an empty line before the start line.
             buffer = connection.buffer = buffer[2:]
+            searched = 0
         end = buffer.find(b"\r\n\r\n", max(0, searched - 3))
         if end > limit or (end < 0 and len(buffer) > limit):
             raise HeadTooLargeError
         if end >= 0:
             connection.buffer = buffer[end + 4 :]
             return buffer[:end]
-        # Say at once what can never become a head, rather than wait for its end.
         if buffer not in (b"", b"\r") and (
-            not 0x20 < buffer[0] < 0x7F or _BARE_NEWLINE.search(buffer)
+            not 0x20 < buffer[0] < 0x7F
+            or not buffer.startswith(prefix[: len(buffer)])
+            or _BARE_NEWLINE.search(buffer, searched)
         ):
             raise BadHeadError
         searched = len(buffer)

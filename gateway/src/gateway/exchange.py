@@ -5,14 +5,7 @@ from dataclasses import dataclass, field
 
 from gateway.answers import plain_answer
 from gateway.bodies import BadFramingError, Body, UntilClosed
-from gateway.connections import (
-    BadHeadError,
-    Connection,
-    HeadTooLargeError,
-    IdleTimer,
-    read_head,
-    relay,
-)
+from gateway.connections import Connection, IdleTimer, relay
 from gateway.errors import (
     BadResponseError,
     ClientGoneError,
@@ -21,7 +14,8 @@ from gateway.errors import (
     IdleTimeoutError,
     RefusedError,
 )
-from gateway.heads import MAX_RESPONSE_HEAD, RequestHead, ResponseHead, parse_response
+from gateway.heads import RequestHead, ResponseHead
+from gateway.messages import read_response
 from gateway.targets import Target, TargetGroup
 from gateway.tracing import trace_header
 
@@ -185,10 +179,7 @@ class Exchange:
             BadResponseError: what came is no answer to this request.
         """
         while True:
-            try:
-                response = parse_response(await read_head(upstream, MAX_RESPONSE_HEAD))
-            except (BadHeadError, HeadTooLargeError) as error:
-                raise BadResponseError from error
+            response = await read_response(upstream)
             if response.status == 101 and self._request.upgrade is None:
                 raise BadResponseError("switched protocols without being asked")
             if response.status >= 200 or response.status == 101:

@@ -3,9 +3,9 @@
 import asyncio
 from typing import Final
 
-from gateway.connections import BadHeadError, Connection, HeadTooLargeError, read_head
+from gateway.connections import Connection
 from gateway.errors import BadResponseError, ConnectionClosedError
-from gateway.heads import MAX_RESPONSE_HEAD, parse_response
+from gateway.messages import read_response
 from gateway.targets import Address
 
 HEALTH_PATH: Final = "/health"
@@ -24,10 +24,10 @@ async def check(address: Address, timeout: float) -> str | None:
                 f"GET {HEALTH_PATH} HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: close\r\n"
                 "User-Agent: ELB-HealthChecker/2.0\r\nAccept-Encoding: identity\r\n\r\n".encode()
             )
-            response = parse_response(await read_head(connection, MAX_RESPONSE_HEAD))
+            response = await read_response(connection)
     except TimeoutError:
         return f"no answer within {timeout:g} s"
-    except (BadHeadError, HeadTooLargeError, BadResponseError):
+    except BadResponseError:
         return "the answer is not HTTP"
     except ConnectionClosedError as closed:
         return f"connection {closed}"

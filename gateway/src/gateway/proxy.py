@@ -8,10 +8,11 @@ import structlog
 
 from gateway.accesslog import AccessLog
 from gateway.answers import plain_answer
-from gateway.connections import BadHeadError, Connection, HeadTooLargeError, IdleTimer, read_head
+from gateway.connections import Connection, IdleTimer
 from gateway.errors import ConnectionClosedError, IdleTimeoutError, RefusedError
 from gateway.exchange import Exchange, ServerState
-from gateway.heads import MAX_LINE, MAX_REQUEST_HEAD, RequestHead, parse_request
+from gateway.heads import RequestHead
+from gateway.messages import read_request
 from gateway.targets import TargetGroup
 from routetable import RouteTable
 
@@ -112,16 +113,12 @@ class Proxy:
             return None
         self._state.waiting.add(client)
         try:
-            head = await read_head(client, MAX_REQUEST_HEAD)
-        except (ConnectionClosedError, IdleTimeoutError) as ended:
-            if client.buffer and isinstance(ended, IdleTimeoutError):
-                raise RefusedError(408) from ended
+            return await read_request(client)
+        except ConnectionClosedError:
             return None
-        except HeadTooLargeError as error:
-            long_line = client.buffer.find(b"\r\n", 0, MAX_LINE + 2) < 0
-            raise RefusedError(414 if long_line else 400) from error
-        except BadHeadError as error:
-            raise RefusedError(400) from error
+        except IdleTimeoutError as idle:
+            if client.buffer:
+                raise RefusedError(408) from idle
+            return None
         finally:
             self._state.waiting.discard(client)
-        return parse_request(head)

@@ -1,0 +1,46 @@
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from gateway.app import Gateway, run_gateway
+from gateway.settings import Settings
+from tests.gateway.support import World
+
+StartGateway = Callable[..., Awaitable[Gateway]]
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Test on the event loop that runs in production."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path)
+    yield world
+    await world.close()
+
+
+@pytest.fixture
+async def start_gateway(world: World) -> AsyncIterator[StartGateway]:
+    """Start a gateway: `await start_gateway(users=[url], idle_timeout_seconds=1)`."""
+    async with AsyncExitStack() as stack:
+
+        async def start(
+            users: list[str] | None = None,
+            appointments: list[str] | None = None,
+            files: list[str] | None = None,
+            **settings: Any,
+        ) -> Gateway:
+            world.register(users=users or [], appointments=appointments or [], files=files or [])
+            values = {"port": 0, "access_log": False, "targets_file": world.targets_file}
+            return await stack.enter_async_context(run_gateway(Settings(**{**values, **settings})))
+
+        yield start
