@@ -111,10 +111,11 @@ class RunDirectory:
             return None
         return int(self.supervisor.read_text().strip() or 0) or None
 
-    def lock_children(self, seconds: float = LEFTOVER_SECONDS) -> int:
+    def lock_children(self, seconds: float = LEFTOVER_SECONDS, kill_seconds: float = 5.0) -> int:
         """Return the descriptor that children shall inherit, once nothing of an earlier run lives.
 
-        What is left of one is ended first. Raises StillAliveError after `seconds`.
+        What is left of one is told to end, and killed after `seconds`. Raises StillAliveError when
+        even that didn't help for `kill_seconds`.
         """
         path = self.path / "children.lock"
         descriptor = _try_lock(path)
@@ -123,7 +124,7 @@ class RunDirectory:
             descriptor = wait_for(lambda: _try_lock(path), seconds)
         if descriptor is None:
             self._signal_leftovers(signal.SIGKILL)
-            descriptor = wait_for(lambda: _try_lock(path), 5.0)
+            descriptor = wait_for(lambda: _try_lock(path), kill_seconds)
         if descriptor is None:
             raise StillAliveError(
                 f"processes of an earlier run in {self.path} don't end: end them by hand (ps, kill)"

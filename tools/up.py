@@ -87,6 +87,8 @@ def main(arguments: Sequence[str]) -> int:
     except (UsageError, StillAliveError) as error:
         print(f"dev: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before anything was started: later it is a signal like others
+        return 130
 
 
 def _detach(arguments: Sequence[str]) -> int:

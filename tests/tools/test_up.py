@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 
 from tools import credentials
 from tools.environments import ROOT
-from tools.rundir import RunDirectory
+from tools.rundir import RunDirectory, StillAliveError
 from tools.up import UsageError, parse_scale
 
 
@@ -155,11 +156,33 @@ def test_a_process_id_left_behind_does_not_count(run: RunDirectory) -> None:
 def test_what_is_left_of_an_earlier_run_is_ended_before_the_next(run: RunDirectory) -> None:
     run.create()
     children = run.lock_children()
-    command = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
-    with subprocess.Popen(command, pass_fds=(children,)) as left:
+    code = "import time; print('started', flush=True); time.sleep(600)"
+    command = [sys.executable, "-S", "-c", code]
+    with subprocess.Popen(command, pass_fds=(children,), stdout=subprocess.PIPE) as left:
+        assert left.stdout is not None
+        assert left.stdout.readline() == b"started\n"
         os.close(children)
         run.suite.write_text(
             json.dumps({"processes": [{"pid": left.pid, "command": " ".join(command)}]})
         )
         os.close(run.lock_children(seconds=10))
-        assert left.wait() == -15
+        assert left.wait() == -signal.SIGTERM
+
+
+def test_a_process_that_took_over_a_recorded_number_is_left_alone(run: RunDirectory) -> None:
+    run.create()
+    children = run.lock_children()
+    code = "import sys; print('started', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"started\n"
+        run.suite.write_text(
+            json.dumps({"processes": [{"pid": other.pid, "command": "python -m users_service"}]})
+        )
+        with pytest.raises(StillAliveError):  # whoever holds the lock, it is not that process
+            run.lock_children(seconds=0.1, kill_seconds=0.1)
+        os.close(children)
+        other.communicate()
+        assert other.returncode == 0
