@@ -98,7 +98,7 @@ async def _listen(
         return await loop.create_server(protocol, host, port, backlog=BACKLOG)
     except OSError as error:
         # The event loop wraps the system's words in its own, which repeat the address.
-        words = os.strerror(error.errno).lower() if error.errno > 0 else str(error.strerror)
+        words = os.strerror(error.errno).lower() if error.errno else str(error)
         raise CannotListenError(f"{setting}: can't listen on {host}:{port}: {words}") from error
 
 

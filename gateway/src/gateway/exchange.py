@@ -106,7 +106,7 @@ class Exchange:
         upload: asyncio.Task[None] | None = None
         try:
             if client.failure is not None:
-                raise ClientGoneError
+                raise client.failure
             upload = self._send_request(target, upstream)
             response = await self._receive_head(upstream)
             if response.status == 101:
