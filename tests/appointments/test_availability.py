@@ -1,6 +1,6 @@
 """Availability against an oracle that walks through the instants one bucket at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,6 @@ from appointments_service.domain.availability import (
     find_slot,
     open_slots,
     refusal_of,
-    utc_days_of,
 )
 from appointments_service.domain.buckets import claims_of, overlap
 from appointments_service.domain.schedules import WEEKDAYS, Interval, Override, Schedule
@@ -24,7 +23,7 @@ STEP = 300
 
 def schedule(
     zone: str = "UTC",
-    weekly: dict[str, tuple[Interval, ...]] | None = None,
+    weekly: Mapping[str, tuple[Interval, ...]] | None = None,
     slot: int = 30,
     before: int = 0,
     after: int = 0,
@@ -168,12 +167,12 @@ def test_offered_is_exactly_what_can_be_booked(
     origin = int(NOW.timestamp()) // STEP * STEP
     for start, length in taken:
         begin = origin + start * STEP
-        for day, mask in claims_of(begin, begin + length * STEP).items():
-            busy[day] = busy.get(day, 0) | mask
+        for utc_day, mask in claims_of(begin, begin + length * STEP).items():
+            busy[utc_day] = busy.get(utc_day, 0) | mask
 
     bookable = made.bookable_dates(NOW, dates[0], dates[-1])
     offered = {
-        one.start for day in open_slots(made, bookable, NOW, doctor_busy=busy) for one in day
+        one.start for opened in open_slots(made, bookable, NOW, doctor_busy=busy) for one in opened
     }
     for day in dates:
         candidates = set(made.grid(day).slots) | {
@@ -186,9 +185,9 @@ def test_offered_is_exactly_what_can_be_booked(
             )
             assert (start in offered) == can, (start, found)
     assert all(
-        set(one.doctor_claims) <= set(utc_days_of(made, bookable))
-        for day in open_slots(made, bookable, NOW, doctor_busy={})
-        for one in day
+        set(one.doctor_claims) <= set(made.utc_days(*bookable))
+        for opened in open_slots(made, bookable, NOW, doctor_busy={})
+        for one in opened
     )
 
 

@@ -21,6 +21,8 @@ from appointments_service.domain.buckets import (
 from appointments_service.domain.schedules import Interval, Override, Schedule, hours_on
 
 HOUR = 3600
+# Callers ask for few different spans of one doctor's days; what is kept of them is bounded.
+KEPT_SPANS = 64
 
 # A date of any zone lies within this many seconds of the same date's midnight in UTC: offsets
 # reach from -12 to +14 hours, and one more for an hour that is repeated at the date's end.
@@ -60,6 +62,12 @@ class OpenDay:
         return iter(self.grid.slots.values() if self.slots is None else self.slots)
 
 
+def dates_from(first: date, last: date) -> Iterator[date]:
+    """The dates from `first` to `last`, both included; none if they are reversed."""
+    for n in range((last - first).days + 1):
+        yield first + timedelta(days=n)
+
+
 class Hours:
     """A schedule in one version with its overrides, and the grids computed from them so far."""
 
@@ -68,6 +76,7 @@ class Hours:
         self.overrides = overrides
         self._zone = ZoneInfo(schedule.timezone)
         self._grids: dict[date, DayGrid] = {}
+        self._utc_days: dict[tuple[date, date], tuple[int, ...]] = {}
 
     def grid(self, day: date) -> DayGrid:
         """The slots of a date in the schedule's zone."""
@@ -89,12 +98,24 @@ class Hours:
         first = whole if earliest.microsecond == 0 else whole + 1
         return first, int(latest.timestamp())
 
-    def bookable_dates(self, now: datetime, first: date, last: date) -> list[date]:
-        """The dates from `first` to `last` on which anything can be booked at all."""
+    def bookable_dates(self, now: datetime, first: date, last: date) -> tuple[date, date]:
+        """The dates from `first` to `last` on which anything can be booked at all.
+
+        The first and the last of them; reversed where there is none.
+        """
         earliest, latest = self.bookable_span(now)
-        first = max(first, self.local_date(earliest))
-        last = min(last, self.local_date(latest))
-        return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+        return max(first, self.local_date(earliest)), min(last, self.local_date(latest))
+
+    def utc_days(self, first: date, last: date) -> tuple[int, ...]:
+        """The UTC days that slots of these dates, with their buffers, touch."""
+        days = self._utc_days.get((first, last))
+        if days is None:
+            grids = [self.grid(day) for day in dates_from(first, last)]
+            days = tuple(sorted({utc_day for grid in grids for utc_day in grid.utc_days}))
+            if len(self._utc_days) >= KEPT_SPANS:
+                self._utc_days.clear()
+            self._utc_days[first, last] = days
+        return days
 
     def _compute(self, day: date) -> DayGrid:
         schedule = self.schedule
@@ -178,15 +199,15 @@ def _offset_at(zone: ZoneInfo, moment: int) -> int:
 
 def open_slots(
     hours: Hours,
-    dates: list[date],
+    dates: tuple[date, date],
     now: datetime,
     *,
     doctor_busy: Claims,
     patient_busy: Claims = FREE,
 ) -> Iterator[OpenDay]:
-    """What can be booked now on each of the dates."""
+    """What can be booked now on each date from the first to the last of `dates`."""
     earliest, latest = hours.bookable_span(now)
-    for day in dates:
+    for day in dates_from(*dates):
         grid = hours.grid(day)
         if not grid.slots:
             continue
@@ -233,11 +254,6 @@ def refusal_of(slot: Slot, *, doctor_busy: Claims, patient_busy: Claims) -> str 
     if overlap(slot.patient_claims, patient_busy):
         return "patient_busy"
     return None
-
-
-def utc_days_of(hours: Hours, dates: list[date]) -> list[int]:
-    """The UTC days that slots of these dates, with their buffers, touch."""
-    return sorted({utc_day for day in dates for utc_day in hours.grid(day).utc_days})
 
 
 def moment_of(seconds: int) -> datetime:

@@ -13,7 +13,6 @@ from appointments_service.domain.availability import (
     find_slot,
     open_slots,
     refusal_of,
-    utc_days_of,
 )
 from appointments_service.domain.buckets import day_number
 from appointments_service.domain.schedules import Interval, Override, Schedule
@@ -159,20 +158,17 @@ class Schedules:
         doctor = await self._directory.doctor(doctor_id)
         now = self._clock()
 
-        def dates(hours: Hours) -> list[date]:
-            return hours.bookable_dates(now, first, last)
-
         hours, view = await self._calendar(
             doctor_id,
             patient_id,
-            lambda hours: utc_days_of(hours, dates(hours)),
+            lambda hours: hours.utc_days(*hours.bookable_dates(now, first, last)),
             _days_around(first, last, now),
         )
         if doctor is None or not doctor.accepting_patients:
             return hours.schedule, []
         days = open_slots(
             hours,
-            dates(hours),
+            hours.bookable_dates(now, first, last),
             now,
             doctor_busy=view.doctor_busy,
             patient_busy=view.patient_busy,
@@ -183,8 +179,8 @@ class Schedules:
         self,
         doctor_id: str,
         patient_id: str | None,
-        days: Callable[[Hours], list[int]],
-        guess: list[int],
+        days: Callable[[Hours], tuple[int, ...]],
+        guess: tuple[int, ...],
     ) -> tuple[Hours, CalendarView]:
         """The hours in force and what is busy, of one moment.
 
@@ -198,11 +194,12 @@ class Schedules:
         for _ in range(ATTEMPTS):
             wanted = days(hours) if hours is not None else guess
             view = await self._store.read_calendar(doctor_id, wanted, patient_id, wanted)
-            hours = await self._hours.of(view.schedule)
-            if hours is None:
+            current = await self._hours.of(view.schedule)
+            if current is None:
                 raise NoScheduleError("the doctor has no schedule")
-            if set(days(hours)) <= set(wanted):
-                return hours, view
+            if current is hours or set(days(current)) <= set(wanted):
+                return current, view
+            hours = current
         raise StoreUnavailableError("the schedule is being changed by others")
 
     async def explain(
@@ -216,9 +213,9 @@ class Schedules:
             return "doctor_unavailable"
         now = self._clock()
 
-        def days(hours: Hours) -> list[int]:
+        def days(hours: Hours) -> tuple[int, ...]:
             slot = find_slot(hours, starts_at, now)
-            return sorted(slot.doctor_claims) if isinstance(slot, Slot) else []
+            return tuple(sorted(slot.doctor_claims)) if isinstance(slot, Slot) else ()
 
         try:
             hours, view = await self._calendar(
@@ -232,9 +229,9 @@ class Schedules:
         return refusal_of(slot, doctor_busy=view.doctor_busy, patient_busy=view.patient_busy)
 
 
-def _days_around(first: date, last: date, now: datetime) -> list[int]:
+def _days_around(first: date, last: date, now: datetime) -> tuple[int, ...]:
     """The UTC days that appointments on these dates of any zone may touch, if bookable at all."""
     today = day_number(now.date())
     begin = max(day_number(first) - 1, today - 1)
     end = min(day_number(last) + 1, today + MAX_HORIZON_DAYS + 1)
-    return list(range(begin, end + 1))
+    return tuple(range(begin, end + 1))

@@ -127,10 +127,10 @@ class DynamoDBStore:
         """
         doctor = items.doctor_partition(doctor_id)
         keys = [items.key(doctor, items.SCHEDULE_KEY)]
-        keys += [items.key(doctor, items.day_key(day)) for day in doctor_days]
+        keys += items.day_keys(doctor, tuple(doctor_days))
         if patient_id is not None:
             patient = items.patient_partition(patient_id)
-            keys += [items.key(patient, items.day_key(day)) for day in patient_days]
+            keys += items.day_keys(patient, tuple(patient_days))
         schedule: Schedule | None = None
         doctor_busy: dict[int, int] = {}
         patient_busy: dict[int, int] = {}

@@ -49,6 +49,13 @@ def key(partition: str, sort: str) -> Item:
     return {"user_id": {"S": partition}, "appointment_id": {"S": sort}}
 
 
+# Callers look at the same days of the same calendars again and again.
+@lru_cache(maxsize=1024)
+def day_keys(partition: str, days: tuple[int, ...]) -> tuple[Item, ...]:
+    """The primary keys of calendar days, to be read and never changed."""
+    return tuple(key(partition, day_key(day)) for day in days)
+
+
 def day_of(item: Item) -> int:
     """The UTC day of a calendar item."""
     return day_number(date.fromisoformat(item["appointment_id"]["S"][4:]))
@@ -217,18 +224,39 @@ def schedule_item(schedule: Schedule, sort: str = SCHEDULE_KEY) -> Item:
 
 def schedule_of(item: Item) -> Schedule:
     """An item as a schedule."""
-    weekly = json.loads(item["weekly"]["S"])
+    return _schedule(*[item[name][kind] for name, kind in _SCHEDULE_ATTRIBUTES])
+
+
+_SCHEDULE_ATTRIBUTES = (
+    ("doctor", "S"),
+    ("timezone", "S"),
+    ("weekly", "S"),
+    ("slot_minutes", "N"),
+    ("buffer_before_minutes", "N"),
+    ("buffer_after_minutes", "N"),
+    ("min_notice_minutes", "N"),
+    ("horizon_days", "N"),
+    ("version", "N"),
+    ("valid_from", "S"),
+)
+
+
+# The same schedule is read with every search, and seldom is it another.
+@lru_cache(maxsize=2048)
+def _schedule(doctor: str, zone: str, weekly: str, *numbers_and_valid_from: str) -> Schedule:
+    *numbers, valid_from = numbers_and_valid_from
+    slot, before, after, notice, horizon, version = map(int, numbers)
     return Schedule(
-        doctor_id=item["doctor"]["S"],
-        timezone=item["timezone"]["S"],
-        weekly={day: _hours(listed) for day, listed in weekly.items()},
-        slot_minutes=int(item["slot_minutes"]["N"]),
-        buffer_before_minutes=int(item["buffer_before_minutes"]["N"]),
-        buffer_after_minutes=int(item["buffer_after_minutes"]["N"]),
-        min_notice_minutes=int(item["min_notice_minutes"]["N"]),
-        horizon_days=int(item["horizon_days"]["N"]),
-        version=int(item["version"]["N"]),
-        valid_from=_moment(item["valid_from"]["S"]),
+        doctor_id=doctor,
+        timezone=zone,
+        weekly={day: _hours(listed) for day, listed in json.loads(weekly).items()},
+        slot_minutes=slot,
+        buffer_before_minutes=before,
+        buffer_after_minutes=after,
+        min_notice_minutes=notice,
+        horizon_days=horizon,
+        version=version,
+        valid_from=_moment(valid_from),
     )
 
 
