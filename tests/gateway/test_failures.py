@@ -71,6 +71,16 @@ async def test_504_where_a_target_takes_no_connection(
     assert status_of(await exchange(gateway, get("/v1/users"))) == 504
 
 
+async def test_504_where_the_idle_timeout_is_the_shorter_one(
+    start_gateway: StartGateway, silent_url: str
+) -> None:
+    gateway = await start_gateway(
+        users=[silent_url], idle_timeout_seconds=0.05, connect_timeout_seconds=0.2
+    )
+    answer = await exchange(gateway, get("/v1/users", close=False))
+    assert answer.startswith(b"HTTP/1.1 504 Gateway Timeout\r\n")
+
+
 def closing_after_request(seen: list[bytes], *, reset: bool) -> Script:
     """A target that reads a request and closes without an answer."""
 

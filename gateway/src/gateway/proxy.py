@@ -108,11 +108,11 @@ class Proxy:
         Raises:
             RefusedError: what came can't be passed on.
         """
-        await client.drain()
         if self._state.closing and not client.buffer:
             return None
         self._state.waiting.add(client)
         try:
+            await client.drain()
             return await read_request(client)
         except ConnectionClosedError:
             return None
