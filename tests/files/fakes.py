@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from files_service.domain import File, Index
+from files_service.domain import File, Index, UploadForm
 from files_service.errors import (
     IndexConflictError,
     NotFoundError,
@@ -19,7 +19,7 @@ from files_service.errors import (
     StoreUnavailableError,
 )
 from files_service.index_document import decode_index, encode_index
-from files_service.store import StoredIndex, Upload, UploadForm
+from files_service.store import StoredIndex, Upload
 
 
 @dataclass

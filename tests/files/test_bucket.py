@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import aioboto3
 import pytest
 from botocore.exceptions import ClientError
 
+from files_service.aws_session import new_session
 from files_service.bucket import create_bucket, lifecycle_rules
 from files_service.errors import StoreUnavailableError
 from files_service.settings import Settings
@@ -16,7 +16,7 @@ from files_service.store_s3 import open_s3_client
 
 async def configuration_of(settings: Settings) -> dict[str, Any]:
     async with open_s3_client(
-        aioboto3.Session(), region=settings.region, endpoint=settings.s3_endpoint
+        new_session(), region=settings.region, endpoint=settings.s3_endpoint
     ) as client:
         name = settings.bucket
         try:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import aiohttp
+from openapi_spec_validator import validate
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "services" / "files" / "openapi.json"
 
@@ -30,6 +31,10 @@ def test_the_document_needs_no_settings_and_is_the_committed_one() -> None:
     printed = run("openapi", ENVIRONMENT="production")
     assert printed.returncode == 0, printed.stderr
     assert printed.stdout == DOCUMENT.read_text(), "run ./dev openapi"
+
+
+def test_the_document_is_openapi() -> None:
+    validate(json.loads(DOCUMENT.read_text()))
 
 
 def test_a_bad_setting_is_one_line_and_exit_code_2() -> None:

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from files_service.app import create_app
 from files_service.domain import MAX_FILE_BYTES
 from files_service.settings import Settings
+from servicekit.paging import encode_cursor
 from servicekit.testing import FakeClock
 from tests.files.conftest import PDF_BYTES, Client, MakePerson
 from tests.files.fakes import MemoryStore
@@ -172,3 +173,11 @@ async def test_limits_out_of_bounds(person: MakePerson, limit: str) -> None:
 async def test_a_list_is_of_an_appointment(person: MakePerson) -> None:
     patient = person("p1")
     assert (await patient.call("GET", "/v1/files")).status == 422
+
+
+@pytest.mark.parametrize("position", [5, [], {}, True, 1.5])
+async def test_a_forged_cursor_is_refused(person: MakePerson, position: object) -> None:
+    patient = person("p1", sees=("a1",))
+    cursor = encode_cursor("files a1", position)
+    refused = await patient.call("GET", f"/v1/files?appointment_id=a1&cursor={cursor}")
+    assert (refused.status, (await refused.json())["code"]) == (422, "bad_cursor")

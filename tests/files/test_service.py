@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from files_service.domain import File, Status
+from files_service.domain import Announcement, File, Status
 from files_service.errors import (
     ChecksumMismatchError,
     ContentMismatchError,
@@ -17,7 +17,7 @@ from files_service.errors import (
     NotUploadedError,
     StoreUnavailableError,
 )
-from files_service.service import ATTEMPTS, Announcement, Files
+from files_service.service import ATTEMPTS, Files
 from servicekit.auth import Caller
 from servicekit.testing import FakeClock
 from tests.files.conftest import PDF_BYTES

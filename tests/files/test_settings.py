@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from files_service.settings import Settings
 
+README = Path(__file__).resolve().parents[2] / "services" / "files" / "README.md"
 PRODUCTION = {
     "ENVIRONMENT": "production",
     "FILES_TOKEN_ISSUER": "https://clinic.example",
@@ -78,3 +81,10 @@ def test_bad_settings_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, va
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError):
         Settings()
+
+
+def test_the_readme_lists_every_setting() -> None:
+    listed = README.read_text()
+    for name, info in Settings.model_fields.items():
+        variable = info.validation_alias or f"FILES_{name.upper()}"
+        assert f"`{variable}`" in listed, variable

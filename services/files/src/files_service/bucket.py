@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import aioboto3
 from botocore.exceptions import ClientError
 
+from files_service.aws_session import new_session
 from files_service.errors import StoreUnavailableError
 from files_service.settings import Settings
 from files_service.store_s3 import ConflictError, MissingError, classified, open_s3_client
@@ -20,7 +20,7 @@ async def create_bucket(settings: Settings) -> None:
         StoreUnavailableError: S3 is away or refuses us.
     """
     async with open_s3_client(
-        aioboto3.Session(), region=settings.region, endpoint=settings.s3_endpoint
+        new_session(), region=settings.region, endpoint=settings.s3_endpoint
     ) as client:
         try:
             with classified():

@@ -78,6 +78,42 @@ class File:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A file that somebody is about to upload."""
+
+    appointment_id: str
+    filename: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadForm:
+    """A POST that the store will take: where to, and the form's fields before `file`."""
+
+    url: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A pending file, and the form by which its bytes can be sent until `expires_at`."""
+
+    file: File
+    form: UploadForm
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A URL that reads a file until `expires_at`."""
+
+    url: str
+    expires_at: datetime
+
+
 def check_announced(filename: str, content_type: str, size_bytes: int) -> None:
     """The rules for a file that is to be uploaded.
 

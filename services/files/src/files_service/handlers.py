@@ -16,6 +16,7 @@ from files_service.schemas import (
 from files_service.service import Files
 from servicekit.operations import Call, answer, etag, no_content
 from servicekit.paging import decode_cursor, encode_cursor
+from servicekit.problems import BAD_CURSOR, ProblemError
 from servicekit.wire import NoQuery, Nothing
 
 FILES = web.AppKey("files", Files)
@@ -42,9 +43,11 @@ async def complete_file(call: Call[Nothing, NoQuery]) -> web.StreamResponse:
 async def list_files(call: Call[Nothing, ListFiles]) -> web.StreamResponse:
     """A page of an appointment's files; the position in it is the last one's id."""
     name = f"files {call.query.appointment_id}"
-    after = decode_cursor(name, call.query.cursor) or ""
+    after = decode_cursor(name, call.query.cursor)
+    if after is not None and not isinstance(after, str):
+        raise ProblemError(BAD_CURSOR)  # made by somebody who knows how, and not by us
     files = await call.request.app[FILES].list_available(call.caller, call.query.appointment_id)
-    rest = [file for file in files if file.id > after]
+    rest = [file for file in files if after is None or file.id > after]
     page = rest[: call.query.limit]
     more = len(rest) > len(page)
     cursor = encode_cursor(name, page[-1].id) if more else None

@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from files_service import domain
-from files_service.domain import Scan, Status
-from files_service.service import Announced, Announcement, Download
+from files_service.domain import Announced, Announcement, Download, Scan, Status
 from servicekit.paging import Page, Paged
 from servicekit.wire import Id, Instant, Query, Wire
 

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -12,6 +11,9 @@ from files_service.content import ContentInspector
 from files_service.domain import (
     DOWNLOAD_LIFETIME,
     UPLOAD_LIFETIME,
+    Announced,
+    Announcement,
+    Download,
     File,
     Index,
     Status,
@@ -29,7 +31,7 @@ from files_service.errors import (
     StoreUnavailableError,
 )
 from files_service.filenames import attachment
-from files_service.store import FileStore, StoredIndex, Upload, UploadForm
+from files_service.store import FileStore, StoredIndex, Upload
 from servicekit.auth import Caller
 from servicekit.ids import new_id
 
@@ -43,34 +45,6 @@ class Appointments(Protocol):
 
     async def require_visible(self, appointment_id: str, token: str) -> None:
         """Raises NotFoundError for a caller who may not see it, AppointmentsUnavailableError."""
-
-
-@dataclass(frozen=True, slots=True)
-class Announcement:
-    """A file that somebody is about to upload."""
-
-    appointment_id: str
-    filename: str
-    content_type: str
-    size_bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Announced:
-    """A pending file, and the form by which its bytes can be sent until `expires_at`."""
-
-    file: File
-    form: UploadForm
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """A URL that reads a file until `expires_at`."""
-
-    url: str
-    expires_at: datetime
 
 
 class Files:

@@ -1,11 +1,11 @@
 """The port to where files lie: what the use cases need of an object store, and nothing more."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from files_service.domain import File, Index
+from files_service.domain import File, Index, UploadForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +14,6 @@ class StoredIndex:
 
     index: Index
     tag: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class UploadForm:
-    """A POST that the store will take: where to, and the form's fields before `file`."""
-
-    url: str
-    fields: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

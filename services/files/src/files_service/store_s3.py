@@ -14,14 +14,15 @@ import aioboto3
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from files_service.domain import File, Index
+from files_service.aws_session import new_session
+from files_service.domain import File, Index, UploadForm
 from files_service.errors import (
     IndexConflictError,
     NotUploadedError,
     StoreUnavailableError,
 )
 from files_service.index_document import decode_index, encode_index
-from files_service.store import StoredIndex, Upload, UploadForm
+from files_service.store import StoredIndex, Upload
 from servicekit.aws import open_client
 
 _CHUNK_BYTES = 256 * 1024
@@ -274,7 +275,7 @@ async def open_s3_store(
         public_endpoint: whom signed URLs name, since the host is part of the signature; None if
             callers reach S3 as this process does.
     """
-    session = aioboto3.Session()
+    session = new_session()
     async with open_s3_client(session, region=region, endpoint=endpoint) as client:
         if public_endpoint is None or public_endpoint == endpoint:
             yield S3FileStore(client, client, bucket)
