@@ -1,0 +1,178 @@
+"""Sums up a table while it is scanned, and names what doesn't balance."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from appointments_service.domain.appointments import Appointment
+from appointments_service.domain.tallies import TallyKey, contribution
+from appointments_service.store_dynamodb import items
+from appointments_service.store_dynamodb.items import Item
+from tools.answers import Answered
+from tools.audit.invariants import (
+    ANSWER,
+    CALENDAR,
+    TALLY,
+    Breach,
+    Calendar,
+    Ledger,
+    appointment_breaches,
+    claims_on,
+)
+from tools.audit.table import key_of
+
+T = TypeVar("T")
+
+_NO_SUMS = {"user_id", "appointment_id", "tally_date"}
+
+
+class Share:
+    """One of so many equal shares of all doctors and patients, by their ids."""
+
+    def __init__(self, number: int, of: int) -> None:
+        self.number = number
+        self._of = of
+
+    def __contains__(self, owner: str) -> bool:
+        return zlib.crc32(owner.encode()) % self._of == self.number
+
+
+class Books:
+    """What a scan has found of one share of doctors and patients.
+
+    Kept are six numbers a calendar day and the sums a tally doesn't agree with, no appointments:
+    that is what bounds memory. What an item alone can tell is told once, in the share of its owner.
+
+    Attributes:
+        seen: how many items of each kind were looked at.
+        breaches: what single items were found wrong for.
+        answers: stored answers that are yet to be compared with their appointments; whoever does
+            so empties it.
+    """
+
+    def __init__(self, share: Share, clinic: ZoneInfo) -> None:
+        self._share = share
+        self._clinic = clinic
+        self._ledgers: dict[Calendar, Ledger] = {}
+        self._differences: dict[TallyKey, Counter[str]] = {}
+        self.seen: Counter[str] = Counter()
+        self.breaches: list[Breach] = []
+        self.answers: list[Answered] = []
+
+    def take(self, item: Item) -> None:
+        """Count an item in."""
+        partition, sort = key_of(item)
+        kind, _, owner = partition.rpartition("#")
+        if "doctor_id" in item:
+            self._read(ANSWER, item, items.appointment_of, self._appointment)
+        elif sort.startswith("day#") and kind in ("doctor", "patient"):
+            if owner in self._share:
+                self._read(CALENDAR, item, lambda item: (calendar_of(item), item), self._day)
+        elif sort.startswith("tally#") and kind == "doctor":
+            if owner in self._share:
+                self._read(
+                    TALLY, item, lambda item: (tally_key_of(item), sums_of(item)), self._tally
+                )
+        elif owner in self._share:
+            if sort.startswith("key#") and kind == "caller":
+                self._read(ANSWER, item, answers_of, self._answers)
+            else:
+                self.seen["others"] += 1
+
+    def unbalanced(self) -> tuple[list[Calendar], list[TallyKey]]:
+        """What doesn't add up. A scan is no snapshot: it must be looked at again."""
+        calendars = [key for key, ledger in self._ledgers.items() if not ledger.balances]
+        return calendars, [key for key, sums in self._differences.items() if any(sums.values())]
+
+    def _read(
+        self, invariant: int, item: Item, parse: Callable[[Item], T], take: Callable[[T], None]
+    ) -> None:
+        found = read(invariant, item, parse)
+        if isinstance(found, Breach):
+            self.breaches.append(found)
+        else:
+            take(found)
+
+    def _appointment(self, appointment: Appointment) -> None:
+        if appointment.patient_id in self._share:
+            self.seen["appointments"] += 1
+            self.seen[f"appointments {appointment.status}"] += 1
+            self.breaches += appointment_breaches(appointment)
+        for calendar, claim in claims_on(appointment):
+            if calendar.owner in self._share:
+                self._ledgers.setdefault(calendar, Ledger()).claim(claim)
+        if appointment.doctor_id in self._share:
+            key, sums = contribution(appointment, self._clinic)
+            self._differences.setdefault(key, Counter()).update(sums)
+
+    def _day(self, day: tuple[Calendar, Item]) -> None:
+        calendar, item = day
+        self.seen["calendar days"] += 1
+        self._ledgers.setdefault(calendar, Ledger()).state(items.state_of(item))
+
+    def _tally(self, tally: tuple[TallyKey, dict[str, int]]) -> None:
+        key, sums = tally
+        self.seen["tallies"] += 1
+        self._differences.setdefault(key, Counter()).subtract(sums)
+
+    def _answers(self, answers: list[Answered]) -> None:
+        self.seen["stored answers"] += 1
+        self.answers += answers
+
+
+def read(invariant: int, item: Item, parse: Callable[[Item], T]) -> T | Breach:
+    """What `parse` makes of an item, or the breach that it is for not being readable."""
+    try:
+        return parse(item)
+    except (KeyError, ValueError, TypeError) as error:
+        where = "item " + " / ".join(key_of(item))
+        return Breach(invariant, where, f"it can't be read: {type(error).__name__}: {error}")
+
+
+def calendar_of(item: Item) -> Calendar:
+    """Whose day a calendar item is. Raises ValueError for a date that is none."""
+    kind, _, owner = item["user_id"]["S"].partition("#")
+    day = items.day_of(item)
+    items.state_of(item)
+    return Calendar("doctor" if kind == "doctor" else "patient", owner, day)
+
+
+def partition_of(calendar: Calendar) -> str:
+    """Where a calendar lies."""
+    if calendar.kind == "doctor":
+        return items.doctor_partition(calendar.owner)
+    return items.patient_partition(calendar.owner)
+
+
+def tally_item_key(key: TallyKey) -> tuple[str, str]:
+    """Where a tally lies."""
+    return items.doctor_partition(key.doctor_id), f"tally#{key.day.isoformat()}"
+
+
+def tally_key_of(item: Item) -> TallyKey:
+    """Whose tally an item is. Raises ValueError for a date that is none."""
+    owner = item["user_id"]["S"].removeprefix("doctor#")
+    return TallyKey(owner, date.fromisoformat(item["appointment_id"]["S"].removeprefix("tally#")))
+
+
+def sums_of(item: Item) -> dict[str, int]:
+    """The sums of a tally."""
+    return {name: int(value["N"]) for name, value in item.items() if name not in _NO_SUMS}
+
+
+def answers_of(item: Item) -> list[Answered]:
+    """The appointments that a stored answer shows: one, or those of a series.
+
+    Raises KeyError or ValueError where it shows none: every change that keeps its answer so far
+    makes or moves appointments.
+    """
+    stored = items.answer_of(item)
+    body = json.loads(stored.body)
+    source = f"a stored answer {stored.status} tells of it"
+    return [Answered.of(source, shown) for shown in body.get("items", [body])]

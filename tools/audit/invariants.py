@@ -1,0 +1,265 @@
+"""What must always hold, as pure checks over what the store holds.
+
+1. No two appointments of one doctor that keep their time overlap, buffers as claimed, nor two of
+   one patient; recorded overrides aside.
+2. Every busy bucket belongs to exactly one appointment that keeps its time, and each of those has
+   all that it claimed.
+3. Every tally equals a recount of the appointments.
+4. Every answer to a change is there afterwards.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from appointments_service.domain.appointments import Appointment
+from appointments_service.domain.buckets import BUCKETS_PER_DAY, Claims, claims_of, date_of
+from appointments_service.domain.tallies import TallyKey, contribution
+from appointments_service.store_dynamodb.items import DayState, instant
+from tools.answers import Answered
+
+OVERLAP, CALENDAR, TALLY, ANSWER = 1, 2, 3, 4
+
+
+class Breach(NamedTuple):
+    """One thing that must never be: which invariant, where, and what is wrong there."""
+
+    invariant: int
+    where: str
+    what: str
+
+
+class Calendar(NamedTuple):
+    """One UTC day (days since 1970-01-01) of a doctor's or a patient's calendar."""
+
+    kind: Literal["doctor", "patient"]
+    owner: str
+    day: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.owner}, {date_of(self.day)} UTC"
+
+
+class Claim(NamedTuple):
+    """What something holds of one calendar day: a mask of 5-minute buckets.
+
+    Attributes:
+        holder: who holds it, for people.
+        override: whether it may lie over another's.
+    """
+
+    holder: str
+    mask: int
+    override: bool
+
+
+def claims_on(appointment: Appointment) -> Iterator[tuple[Calendar, Claim]]:
+    """What an appointment holds, calendar by calendar; nothing unless it keeps its time.
+
+    Whatever else comes to hold time (a live offer of the waiting list) yields its claims likewise,
+    and `Ledger` needs to know nothing of it.
+    """
+    if not appointment.status.keeps_time:
+        return
+    holder = f"appointment {appointment.id}"
+    for day, mask in appointment.doctor_claims.items():
+        yield (
+            Calendar("doctor", appointment.doctor_id, day),
+            Claim(holder, mask, appointment.override),
+        )
+    for day, mask in appointment.patient_claims.items():
+        yield (
+            Calendar("patient", appointment.patient_id, day),
+            Claim(holder, mask, appointment.override),
+        )
+
+
+@dataclass(slots=True)
+class Ledger:
+    """One calendar day: what is claimed of it, and what it says is taken. All are bucket masks.
+
+    An override takes a free bucket in `busy` and a taken one in `over`, and gives back the same;
+    so a bucket may be claimed once regularly and once by an override, and no more.
+    """
+
+    regular: int = 0
+    override: int = 0
+    twice: int = 0
+    busy: int = 0
+    over: int = 0
+
+    def claim(self, claim: Claim) -> None:
+        """Count a claim in."""
+        if claim.override:
+            self.twice |= self.override & claim.mask
+            self.override |= claim.mask
+        else:
+            self.twice |= self.regular & claim.mask
+            self.regular |= claim.mask
+
+    def state(self, state: DayState) -> None:
+        """Take down what the calendar's item holds."""
+        self.busy, self.over = state
+
+    @property
+    def missing(self) -> int:
+        """What is claimed, and not or not often enough taken."""
+        both, one = self.regular & self.override, self.regular ^ self.override
+        return both & ~(self.busy & self.over) | one & ~(self.busy | self.over)
+
+    @property
+    def unowned(self) -> int:
+        """What is taken, or taken twice, with nobody who claims it."""
+        one = self.regular ^ self.override
+        nobody = (self.busy | self.over) & ~(self.regular | self.override)
+        return nobody | self.over & ~self.override | one & self.busy & self.over
+
+    @property
+    def balances(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.twice or self.missing or self.unowned)
+
+
+def calendar_breaches(calendar: Calendar, state: DayState, claims: Iterable[Claim]) -> list[Breach]:
+    """What is wrong on one calendar day, given all that claim a part of it (1 and 2)."""
+    ledger = Ledger()
+    ledger.state(state)
+    holders = sorted(claims)
+    for claim in holders:
+        ledger.claim(claim)
+    where = str(calendar)
+    breaches = []
+    if ledger.twice:
+        names = [claim.holder for claim in holders if claim.mask & ledger.twice]
+        what = f"{_hours(ledger.twice)} is held by {' and '.join(names)}"
+        breaches.append(Breach(OVERLAP, where, what))
+    for claim in holders:
+        if claim.mask & ledger.missing:
+            what = f"{claim.holder} claims {_hours(claim.mask & ledger.missing)}, which isn't taken"
+            breaches.append(Breach(CALENDAR, where, what))
+    if ledger.unowned:
+        what = f"{_hours(ledger.unowned)} is taken by nothing that keeps its time"
+        breaches.append(Breach(CALENDAR, where, what))
+    return breaches
+
+
+def recount(appointments: Iterable[Appointment], clinic: ZoneInfo) -> dict[TallyKey, Counter[str]]:
+    """The tallies as the appointments give them."""
+    tallies: dict[TallyKey, Counter[str]] = {}
+    for appointment in appointments:
+        key, sums = contribution(appointment, clinic)
+        tallies.setdefault(key, Counter()).update(sums)
+    return tallies
+
+
+def tally_breaches(
+    key: TallyKey, stored: Mapping[str, int], counted: Mapping[str, int]
+) -> list[Breach]:
+    """Which sums of a tally are not as counted (3). A missing sum is zero."""
+    wrong = [
+        f"{name} is {stored.get(name, 0)}, counted {counted.get(name, 0)}"
+        for name in sorted({*stored, *counted})
+        if stored.get(name, 0) != counted.get(name, 0)
+    ]
+    where = f"tally of doctor {key.doctor_id}, {key.day}"
+    return [Breach(TALLY, where, "; ".join(wrong))] if wrong else []
+
+
+def appointment_breaches(appointment: Appointment) -> list[Breach]:
+    """What is wrong with an appointment in itself (1 and 4).
+
+    That claims cover the appointment's own time is what makes "no claims overlap" mean "no times
+    overlap".
+    """
+    where = f"appointment {appointment.id}"
+    breaches = []
+    if appointment.status.keeps_time:
+        own = claims_of(
+            int(appointment.starts_at.timestamp()), int(appointment.ends_at.timestamp())
+        )
+        for kind, claims in (
+            ("doctor", appointment.doctor_claims),
+            ("patient", appointment.patient_claims),
+        ):
+            for day, mask in _without(own, claims).items():
+                what = f"it claims nothing of its {kind} for {date_of(day)} {_hours(mask)} UTC"
+                breaches.append(Breach(OVERLAP, where, what))
+    return breaches + [Breach(ANSWER, where, what) for what in _history_faults(appointment)]
+
+
+def _without(claims: Claims, others: Claims) -> dict[int, int]:
+    left = {day: mask & ~others.get(day, 0) for day, mask in claims.items()}
+    return {day: mask for day, mask in left.items() if mask}
+
+
+def _history_faults(appointment: Appointment) -> Iterator[str]:
+    history = appointment.history
+    if len(history) != appointment.version:
+        yield f"version {appointment.version} with a history of {len(history)} lines"
+    if not history:
+        return
+    if history[0].from_status is not None:
+        yield f"its history begins from {history[0].from_status}"
+    for earlier, later in pairwise(history):
+        if later.from_status is not earlier.to_status:
+            yield f"its history goes from {later.from_status} after {earlier.to_status}"
+    last = history[-1]
+    if last.to_status is not appointment.status:
+        yield f"it is {appointment.status}, its history ends with {last.to_status}"
+    if last.starts_at != appointment.starts_at:
+        yield (
+            f"it starts at {instant(appointment.starts_at)}, "
+            f"its history ends with {instant(last.starts_at)}"
+        )
+
+
+def answer_breaches(answered: Answered, appointment: Appointment | None) -> list[Breach]:
+    """What an answer said that isn't there (4): the line of history it told of must be kept."""
+    fault = _answer_fault(answered, appointment)
+    return [Breach(ANSWER, f"appointment {answered.id}", fault)] if fault else []
+
+
+def _answer_fault(answered: Answered, appointment: Appointment | None) -> str | None:
+    if appointment is None:
+        return f"{answered.source}, and it is not there"
+    if appointment.version < answered.version:
+        return (
+            f"{answered.source} with version {answered.version}, "
+            f"and it is in version {appointment.version}"
+        )
+    if not 1 <= answered.version <= len(appointment.history):
+        return f"{answered.source} with version {answered.version}, of which history doesn't tell"
+    change = appointment.history[answered.version - 1]
+    said = (answered.status, datetime.fromisoformat(answered.starts_at))
+    kept = (change.to_status.value, change.starts_at)
+    if said != kept:
+        return (
+            f"{answered.source} {answered.status} at {answered.starts_at}, "
+            f"its history says {change.to_status} at {instant(change.starts_at)}"
+        )
+    return None
+
+
+def _hours(mask: int) -> str:
+    """A mask as times of the day: `09:00–09:30, 14:00–14:05`."""
+    runs, bucket = [], 0
+    while mask >> bucket:
+        if not mask >> bucket & 1:
+            bucket += 1
+            continue
+        start = bucket
+        while mask >> bucket & 1:
+            bucket += 1
+        runs.append(f"{_clock(start)}–{_clock(bucket)}")
+    return ", ".join(runs)
+
+
+def _clock(bucket: int) -> str:
+    hour, minute = divmod(bucket * (24 * 60 // BUCKETS_PER_DAY), 60)
+    return f"{hour:02}:{minute:02}"
