@@ -18,6 +18,8 @@ from typing import Self
 from tools.processes import die_with_parent, free_port
 
 STOP_SECONDS = 60.0  # it writes its whole state as JSON when it ends
+# Signed links and forms are only good with the very key that the emulator was started with.
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 _START_SECONDS = 30.0
 _ATTEMPTS = 3
 
@@ -51,6 +53,7 @@ def emulator_environment(
         "GATEWAY_PORT": str(port),
         "SERVICES": services,
         "LOG_LEVEL": "WARNING",
+        **CREDENTIALS,
         # Listeners on fixed ports that nothing here uses, and a daemon it has no business with.
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",

@@ -13,7 +13,7 @@ from typing import Any
 
 from tools import http
 from tools.credentials import Credentials
-from tools.emulator import STOP_SECONDS, emulator_command, emulator_environment
+from tools.emulator import CREDENTIALS, STOP_SECONDS, emulator_command, emulator_environment
 from tools.processes import free_port
 from tools.rundir import RunDirectory, write_private
 from tools.supervisor import Instance, Job, Service, StartError
@@ -234,12 +234,11 @@ class Suite:
         }
 
 
-# The emulator asks for no particular ones; the files keep a person's own account out of this.
+# The files keep a person's own account out of this.
 _AWS = {
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_ACCESS_KEY_ID": "local",
-    "AWS_SECRET_ACCESS_KEY": "local",
+    **CREDENTIALS,
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
