@@ -49,7 +49,7 @@ def upgrade() -> None:
         Column("email_key", String(254), nullable=False),
         Column("password_hash", String(255), nullable=False),
         Column("full_name", String(200), nullable=False),
-        Column("name_key", String(1000), nullable=False),
+        Column("name_key", Text, nullable=False),
         Column("role", String(16), nullable=False),
         Column("timezone", String(64), nullable=False),
         Column("phone", String(40)),

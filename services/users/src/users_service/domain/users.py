@@ -12,7 +12,6 @@ from users_service.errors import InvalidFieldError
 
 EMAIL_LENGTH: Final = 254  # characters; RFC 5321's path of 256 without its brackets
 LOCAL_PART_LENGTH: Final = 64
-NAME_KEY_LENGTH: Final = 1000
 OLDEST_BIRTH_DATE: Final = date(1900, 1, 1)
 
 # Somewhere on Earth it is already this much later than in UTC.
@@ -88,8 +87,8 @@ def email_key(email: str) -> str:
 
 
 def name_key(full_name: str) -> str:
-    """What a search looks through, bounded since folding can make one character eighteen."""
-    return folded(full_name)[:NAME_KEY_LENGTH]
+    """What a search looks through."""
+    return folded(full_name)
 
 
 def specialty_key(specialty: str) -> str:
