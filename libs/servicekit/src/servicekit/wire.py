@@ -20,6 +20,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
+# The system's zone data may be years old. The tzdata package's is pinned, and the same everywhere.
+zoneinfo.reset_tzpath(())
+
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,80}$"
 is_id = re.compile(ID_PATTERN[:-1] + r"\Z").match
 
