@@ -17,7 +17,7 @@ MAX_LENGTH: Final = 128
 
 _DISTINCT: Final = 4  # fewer different characters are no password
 _REPEATED_UNIT: Final = 8  # characters that, only repeated, are no password
-_BEYOND_NAMES: Final = 6  # characters that must be there besides the account's own names
+_BEYOND_NAMES: Final = 6  # letters and digits that must be there besides the account's names
 _NAME_LENGTH: Final = 3  # shorter parts of a name say nothing
 
 # What the most used passwords begin with, before digits and signs are added to reach a length.
@@ -70,9 +70,11 @@ def check_password(password: str, *, email: str, full_name: str) -> None:
         raise WeakPasswordError("the password only repeats a few characters")
     if any(text in sequence for sequence in _SEQUENCES):
         raise WeakPasswordError("the password is a sequence of neighbouring keys or letters")
-    if _core(text) in _COMMON or _core(text.translate(_LEET)) in _COMMON:
+    cores = (_core(text), _core(text).translate(_LEET), _core(text.translate(_LEET)))
+    if not _COMMON.isdisjoint(cores):
         raise WeakPasswordError("the password is one of the common ones")
-    if len(_without_names(text, email, full_name)) < _BEYOND_NAMES:
+    rest = _without_names(text, email, full_name)
+    if rest != text and sum(map(str.isalnum, rest)) < _BEYOND_NAMES:
         raise WeakPasswordError("the password is little more than the account's own name")
 
 

@@ -17,7 +17,7 @@ OLDEST_BIRTH_DATE: Final = date(1900, 1, 1)
 # Somewhere on Earth it is already this much later than in UTC.
 _EASTERNMOST: Final = timedelta(hours=14)
 
-_label = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?\Z").match
+_label = re.compile(r"[^\W_](?:(?:[^\W_]|-){0,61}[^\W_])?\Z").match
 
 
 class Role(StrEnum):
