@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo
 import aiohttp
 import uvloop
 from aiohttp import web
+
 from appointments_service.domain.appointments import Actor, Party, booked
 from appointments_service.domain.availability import Slot
 from appointments_service.domain.buckets import claims_of
@@ -35,10 +36,9 @@ from appointments_service.store_dynamodb.transactions import parts_of
 from servicekit.aws import open_client
 from servicekit.ids import new_id
 from servicekit.testing import TokenMint
-
 from tools import environments
 from tools.emulator import Emulator
-from tools.processes import die_with_parent, free_port
+from tools.processes import free_port
 
 ROUNDS = 5
 BOOKINGS = 200
@@ -104,7 +104,7 @@ class Bench:
             return cpu_seconds(self._pid) - before
 
         async def bare() -> float:
-            return self._bare(
+            return await self._bare(
                 "transactions", [_actions(self._next_start()) for _ in range(BOOKINGS)]
             )
 
@@ -129,7 +129,7 @@ class Bench:
                 return cpu_seconds(self._pid) - before
 
             async def bare(query: dict[str, Any] = query) -> float:
-                return self._bare("queries", [query] * READS)
+                return await self._bare("queries", [query] * READS)
 
             rows.append(await _compare(f"31 days of slots, {name}", ours, bare, READS, 2.0))
         return rows
@@ -171,15 +171,21 @@ class Bench:
             if answer.status >= 300:
                 raise RuntimeError(f"{method} {path}: {answer.status} {text[:200]!r}")
 
-    def _bare(self, kind: str, calls: list[Any]) -> float:
+    async def _bare(self, kind: str, calls: list[Any]) -> float:
         """CPU seconds of bare aioboto3 for the calls, in a process of its own."""
-        done = subprocess.run(
-            [sys.executable, "-m", "tools.bench_appointments", kind, self._emulator],
-            input=json.dumps(calls).encode(),
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tools.bench_appointments",
+            kind,
+            self._emulator,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            check=True,
         )
-        return float(done.stdout)
+        printed, _ = await process.communicate(json.dumps(calls).encode())
+        if process.returncode:
+            raise RuntimeError(f"the baseline ended with {process.returncode}")
+        return float(printed)
 
 
 def _actions(start: datetime) -> list[dict[str, Any]]:
@@ -282,11 +288,8 @@ async def _service(emulator: str, users: str) -> AsyncIterator[tuple[str, int]]:
         "APPOINTMENTS_JWKS_URL": f"{users}/.well-known/jwks.json",
     }
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "appointments_service"],
-            env=environment,
-            stdout=log,
-            preexec_fn=die_with_parent(),
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "appointments_service", env=environment, stdout=log
         )
         try:
             url = f"http://127.0.0.1:{port}"
@@ -294,7 +297,7 @@ async def _service(emulator: str, users: str) -> AsyncIterator[tuple[str, int]]:
             yield url, process.pid
         finally:
             process.terminate()
-            process.wait()
+            await process.wait()
 
 
 async def _until_healthy(url: str, seconds: float = 15.0) -> None:
