@@ -73,6 +73,12 @@ def test_impostors_are_recognised(claimed: str, name: str) -> None:
     assert is_of(claimed, IMPOSTORS[name]) is expected
 
 
+@pytest.mark.parametrize("body", [b"%PDF-1.4\n1 0 obj\n", b"a" * 128 + b"DICM"])
+def test_printable_bytes_of_another_type_are_no_text(body: bytes) -> None:
+    assert not is_of(TEXT, body)
+    assert not is_of(CSV, body[:3], body[3:])
+
+
 def test_a_fault_far_behind_the_beginning_is_found() -> None:
     assert not is_of(TEXT, b"a" * 100_000, b"b" * 100_000 + b"\0", b"c")
     assert not is_of(TEXT, b"a" * 100_000, b"\xc3")

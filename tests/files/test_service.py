@@ -144,6 +144,14 @@ async def test_what_is_refused_is_deleted_and_can_be_sent_again(
     assert (await house.files.complete(PATIENT, "a1", file.id)).status is Status.AVAILABLE
 
 
+async def test_what_is_too_long_is_not_even_read(house: House) -> None:
+    file = await house.pending()
+    house.store.upload(file, PDF_BYTES * 1000)
+    house.store.fail = {"read_upload"}
+    with pytest.raises(ChecksumMismatchError):
+        await house.files.complete(PATIENT, "a1", file.id)
+
+
 async def test_bytes_of_another_type_are_refused_and_deleted(house: House) -> None:
     file = await house.pending(b"MZ\x90\0\3", "image/png")
     house.store.upload(file, b"MZ\x90\0\3")

@@ -16,6 +16,7 @@ from files_service.store_s3 import S3FileStore, open_s3_store
 from tests.files.conftest import PDF_BYTES, send_form
 from tests.files.fakes import MemoryStore
 from tests.files.test_domain import a_file
+from tests.files.test_journey import fetch
 
 LIFETIME = timedelta(minutes=5)
 FILE = replace(a_file(), size_bytes=len(PDF_BYTES))
@@ -130,6 +131,23 @@ async def test_what_is_published_can_be_withdrawn_and_taken_back(store: FileStor
     await store.withdraw(FILE)
     await store.unpublish(FILE, again)
     assert not await store.is_published(FILE)
+
+
+async def published(store: FileStore, file: File) -> bytes:
+    if isinstance(store, MemoryStore):
+        return list(store.clean[file.id].values())[-1]
+    status, body, _ = await fetch(await store.sign_download(file, "attachment", LIFETIME))
+    assert status == 200
+    return body
+
+
+async def test_the_version_that_is_named_is_published_and_no_later_one(store: FileStore) -> None:
+    first = await upload(store, FILE)
+    await upload(store, FILE, bytes(reversed(PDF_BYTES)))
+
+    await store.publish(FILE, first)
+
+    assert await published(store, FILE) == PDF_BYTES
 
 
 async def test_the_store_can_be_checked(store: FileStore) -> None:
