@@ -2,9 +2,8 @@
 
 from http import HTTPStatus
 
-from files_service.errors import AppointmentsUnavailableError, NotFoundError
+from files_service.errors import AppointmentsUnavailableError, NotFoundError, TokenRefusedError
 from servicekit.peers import Peer, PeerAnswer, PeerUnavailableError
-from servicekit.problems import INVALID_TOKEN, ProblemError
 
 
 class AppointmentsPeer:
@@ -22,18 +21,14 @@ class AppointmentsPeer:
 
         Raises:
             NotFoundError: there is none, or not for this caller.
-            ProblemError: 401, appointments refuses the token.
+            TokenRefusedError: appointments doesn't take the token.
             AppointmentsUnavailableError: it can't be known just now.
         """
         status = (await self._get(f"/v1/appointments/{appointment_id}", token)).status
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN):
             raise NotFoundError
         if status == HTTPStatus.UNAUTHORIZED:
-            raise ProblemError(
-                INVALID_TOKEN,
-                "the access token is refused",
-                headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
-            )
+            raise TokenRefusedError("the access token is refused")
         if status != HTTPStatus.OK:
             raise AppointmentsUnavailableError(f"appointments answered {status}")
 

@@ -9,6 +9,10 @@ class NotFoundError(FilesError):
     """No such appointment or file, or none that this caller may know of: nobody can tell which."""
 
 
+class TokenRefusedError(FilesError):
+    """The caller's token is good here and not at the service that must be asked."""
+
+
 class ForbiddenError(FilesError):
     """The caller may see the file and not do this to it."""
 

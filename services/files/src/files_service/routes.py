@@ -12,6 +12,7 @@ from servicekit.auth import people
 from servicekit.operations import AnyOperation, Operation
 from servicekit.problems import (
     FORBIDDEN,
+    INVALID_TOKEN,
     NOT_FOUND,
     STORE_UNAVAILABLE,
     VERSION_MISMATCH,
@@ -21,6 +22,7 @@ from servicekit.problems import (
 PROBLEMS: dict[type[Exception], Problem] = {
     NotFoundError: NOT_FOUND,
     ForbiddenError: FORBIDDEN,
+    errors.TokenRefusedError: INVALID_TOKEN,
     VersionMismatchError: VERSION_MISMATCH,
     StoreUnavailableError: STORE_UNAVAILABLE,
     AppointmentsUnavailableError: Problem(

@@ -44,7 +44,10 @@ class Appointments(Protocol):
     """The service that knows who may see an appointment, and so its files."""
 
     async def require_visible(self, appointment_id: str, token: str) -> None:
-        """Raises NotFoundError for a caller who may not see it, AppointmentsUnavailableError."""
+        """Raises NotFoundError for a caller who may not see it.
+
+        And TokenRefusedError, AppointmentsUnavailableError where nobody can say.
+        """
 
 
 class Files:
