@@ -9,7 +9,7 @@ import uvloop
 
 from gateway.app import Gateway, run_gateway
 from gateway.settings import Settings
-from tests.gateway.support import World
+from tests.gateway.support import DEADLINE, World
 
 StartGateway = Callable[..., Awaitable[Gateway]]
 
@@ -31,16 +31,18 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 @pytest.fixture
 async def start_gateway(world: World) -> AsyncIterator[StartGateway]:
     """Start a gateway: `await start_gateway(users=[url], idle_timeout_seconds=1)`."""
-    async with AsyncExitStack() as stack:
+    stack = AsyncExitStack()
 
-        async def start(
-            users: list[str] | None = None,
-            appointments: list[str] | None = None,
-            files: list[str] | None = None,
-            **settings: Any,
-        ) -> Gateway:
-            world.register(users=users or [], appointments=appointments or [], files=files or [])
-            values = {"port": 0, "access_log": False, "targets_file": world.targets_file}
-            return await stack.enter_async_context(run_gateway(Settings(**{**values, **settings})))
+    async def start(
+        users: list[str] | None = None,
+        appointments: list[str] | None = None,
+        files: list[str] | None = None,
+        **settings: Any,
+    ) -> Gateway:
+        world.register(users=users or [], appointments=appointments or [], files=files or [])
+        values = {"port": 0, "access_log": False, "targets_file": world.targets_file}
+        return await stack.enter_async_context(run_gateway(Settings(**{**values, **settings})))
 
-        yield start
+    yield start
+    # A gateway waits for its clients; those of a test that failed may never go by themselves.
+    await asyncio.wait_for(stack.aclose(), DEADLINE)
