@@ -94,7 +94,11 @@ def _schemas(
     named: dict[tuple[Any, str], Any] = {
         (model, mode): schema for (model, mode), schema in references.items()
     }
-    return dict(definitions.get("$defs", {})), named
+    components = dict(definitions.get("$defs", {}))
+    for operation in operations:
+        # A query's model is taken apart into parameters: only what those refer to is a schema.
+        components |= _query_schema(operation).get("$defs", {})
+    return components, named
 
 
 def _operation(
@@ -162,12 +166,17 @@ def _path_parameters(operation: AnyOperation) -> list[dict[str, Any]]:
 def _query_parameters(operation: AnyOperation) -> list[dict[str, Any]]:
     if operation.query is NoQuery:
         return []
-    schema = operation.query.model_json_schema(mode="validation")
+    schema = _query_schema(operation)
     required = schema.get("required", ())
     return [
         {"name": name, "in": "query", "required": name in required, "schema": _flat(field)}
         for name, field in schema["properties"].items()
     ]
+
+
+def _query_schema(operation: AnyOperation) -> dict[str, Any]:
+    schema: dict[str, Any] = operation.query.model_json_schema(ref_template=_REF)
+    return schema
 
 
 def _flat(field: dict[str, Any]) -> dict[str, Any]:
