@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     RootModel,
     StringConstraints,
@@ -52,6 +53,12 @@ Search = Annotated[str, StringConstraints(max_length=200)]
 SpecialtySearch = Annotated[str, StringConstraints(max_length=100)]
 
 
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """What is left out of a patch stays as it is: the fields' defaults are never used."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
 class Registration(Wire):
     """What anyone says to have an account."""
 
@@ -71,6 +78,8 @@ class NewUser(Registration):
 
 class OwnPatch(Wire):
     """What people change of their own account; a field that is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
 
     full_name: FullName = ""
     timezone: ZoneName = ""

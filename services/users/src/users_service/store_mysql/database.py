@@ -138,23 +138,30 @@ class Database:
         def read(connection: Connection) -> Sequence[Row[Any]]:
             return connection.execute(statement, parameters).fetchall()
 
-        return await self._run(read, repeatable=True)
+        return await self._run(read, may_repeat=lambda: True)
 
     async def execute(self, statement: Executable, parameters: Parameters = None) -> int:
-        """How many rows one writing statement matched. Raises IntegrityError."""
+        """How many rows one writing statement matched. Raises IntegrityError.
+
+        Never repeated: whether it counted before the connection broke, nobody knows.
+        """
 
         def write(connection: Connection) -> int:
             return connection.execute(statement, parameters).rowcount
 
-        return await self._run(write, repeatable=False)
+        return await self._run(write, may_repeat=lambda: False)
 
     async def transaction(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` in a transaction, from the beginning again after a deadlock.
 
-        What `work` raises rolls back; so it must have no effects but on the database.
+        Also again, once, on another connection if one breaks before the end is asked for: the
+        server rolls back what it never heard the end of. What `work` raises rolls back; so it
+        must have no effects but on the database.
         """
+        ending = False
 
         def run(connection: Connection) -> T:
+            nonlocal ending
             connection.exec_driver_sql(self._begin)
             try:
                 result = work(connection)
@@ -167,12 +174,13 @@ class Database:
                 # Given up in the middle of an answer: the connection can't be used any more.
                 connection.invalidate()
                 raise
+            ending = True
             connection.exec_driver_sql("COMMIT")
             return result
 
-        return await self._run(run, repeatable=False)
+        return await self._run(run, may_repeat=lambda: not ending)
 
-    async def _run(self, work: Callable[[Connection], T], *, repeatable: bool) -> T:
+    async def _run(self, work: Callable[[Connection], T], *, may_repeat: Callable[[], bool]) -> T:
         def connected() -> T:
             with self._engine.connect() as connection:
                 return work(connection)
@@ -186,7 +194,7 @@ class Database:
             except DBAPIError as error:
                 if attempt < _TRIES and _is_deadlock(error):
                     await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
-                elif attempt == 1 and repeatable and error.connection_invalidated:
+                elif attempt == 1 and error.connection_invalidated and may_repeat():
                     pass  # all that idled is thrown away: the next try connects anew
                 elif _is_away(error):
                     raise StoreUnavailableError("the database is away") from error
