@@ -44,5 +44,5 @@ async def start_gateway(world: World) -> AsyncIterator[StartGateway]:
         return await stack.enter_async_context(run_gateway(Settings(**{**values, **settings})))
 
     yield start
-    # A gateway waits for its clients; those of a test that failed may never go by themselves.
+    world.disconnect()
     await asyncio.wait_for(stack.aclose(), DEADLINE)

@@ -89,6 +89,7 @@ class World:
         self._servers: list[asyncio.Server] = []
         self._writers: set[asyncio.StreamWriter] = set()
         self._runners: list[web.AppRunner] = []
+        self._clients: list[asyncio.StreamWriter] = []
 
     async def target(self, script: Script) -> str:
         """Start a target that does to each connection what the script says."""
@@ -113,6 +114,19 @@ class World:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         self._runners.append(runner)
         return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    async def connect(
+        self, gateway: Gateway, *, limit: int = 65_536
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a client's connection, whose stream buffers some `limit` bytes."""
+        streams = await asyncio.open_connection("127.0.0.1", gateway.port, limit=limit)
+        self._clients.append(streams[1])
+        return streams
+
+    def disconnect(self) -> None:
+        """Drop all clients, those of a test that failed halfway too: a gateway waits for them."""
+        for writer in self._clients:
+            writer.transport.abort()
 
     def register(self, **urls: list[str]) -> None:
         """Write the targets file."""

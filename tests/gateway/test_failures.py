@@ -187,7 +187,7 @@ async def test_an_answer_cut_off_by_the_target_is_cut_off_for_the_client(
         await writer.drain()
 
     gateway = await start_gateway(users=[await world.target(script)])
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    reader, writer = await world.connect(gateway)
     writer.write(get("/v1/users", close=False))
     assert status_of(await read_head(reader)) == 200
     with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
@@ -259,7 +259,7 @@ async def test_a_client_that_leaves_ends_its_request_at_the_target(
         ended.set()
 
     gateway = await start_gateway(users=[await world.target(script)])
-    _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    _, writer = await world.connect(gateway)
     writer.write(get("/v1/users"))
     await asyncio.wait_for(asked.wait(), DEADLINE)
     assert gateway.registry.describe()[0]["outstanding"] == 1
@@ -313,11 +313,11 @@ async def test_a_request_in_flight_at_a_removed_target_is_finished(
 
 
 async def test_a_refusal_reaches_a_client_that_is_still_sending(
-    start_gateway: StartGateway,
+    world: World, start_gateway: StartGateway
 ) -> None:
     """Closing at once would reset the connection, and the answer would be lost."""
     gateway = await start_gateway()
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    reader, writer = await world.connect(gateway)
     writer.write(b"POST /nowhere HTTP/1.1\r\nHost: c\r\nContent-Length: 4000000\r\n\r\n")
     for _ in range(40):
         writer.write(b"x" * 100_000)

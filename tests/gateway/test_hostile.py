@@ -85,7 +85,7 @@ async def test_what_follows_a_body_is_the_next_request_and_nothing_else(
 
 async def test_a_head_may_come_byte_by_byte(world: World, start_gateway: StartGateway) -> None:
     gateway = await start_gateway(users=[await world.target(Recorder())])
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    reader, writer = await world.connect(gateway)
     for byte in b"\r\n" + get("/v1/users"):
         writer.write(bytes([byte]))
         await writer.drain()
@@ -118,7 +118,7 @@ async def test_many_clients_that_send_nothing_do_not_stop_others(
     world: World, start_gateway: StartGateway
 ) -> None:
     gateway = await start_gateway(users=[await world.target(Recorder())])
-    idle = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(100)]
+    idle = [await world.connect(gateway) for _ in range(100)]
     answer = await asyncio.wait_for(exchange(gateway, get("/v1/users")), DEADLINE)
     assert status_of(answer) == 200
     for _, writer in idle:

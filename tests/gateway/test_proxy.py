@@ -231,7 +231,7 @@ async def test_switched_protocols_pass_bytes_both_ways(
             writer.write(line.upper())
 
     gateway = await start_gateway(users=[await world.target(script)])
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    reader, writer = await world.connect(gateway)
     writer.write(
         b"GET /v1/users HTTP/1.1\r\nHost: c\r\nConnection: Upgrade\r\nUpgrade: odd\r\n\r\nearly\n"
     )

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from gateway.app import Gateway
 from tests.gateway.conftest import StartGateway
 from tests.gateway.support import DEADLINE, World, exchange, get, ok, read_all, read_head, status_of
 
@@ -14,11 +13,6 @@ BODY = 96 * MIB
 # share is below 1 MiB.
 HELD = 32 * MIB
 STALLED = 0.5  # a writer that waits this long waits for the reader
-
-
-async def connect(gateway: Gateway) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    # A small limit makes the client's own stream stop reading early.
-    return await asyncio.open_connection("127.0.0.1", gateway.port, limit=1024)
 
 
 async def write_until_stalled(writer: asyncio.StreamWriter, total: int) -> int:
@@ -48,7 +42,7 @@ async def test_an_answer_waits_for_a_slow_reader(world: World, start_gateway: St
         await reader.read()
 
     gateway = await start_gateway(users=[await world.target(script)])
-    reader, writer = await connect(gateway)
+    reader, writer = await world.connect(gateway, limit=1024)
     writer.write(get("/v1/users"))
     await read_head(reader)
     assert await asyncio.wait_for(stalled, DEADLINE) < HELD
@@ -79,7 +73,7 @@ async def test_an_upload_waits_for_a_slow_target(
         writer.write(ok(b"%d" % received))
 
     gateway = await start_gateway(users=[await world.target(script)])
-    reader, writer = await connect(gateway)
+    reader, writer = await world.connect(gateway, limit=1024)
     framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % BODY
     writer.write(
         b"POST /v1/users HTTP/1.1\r\nHost: c\r\nConnection: close\r\n" + framing + b"\r\n\r\n"
@@ -106,7 +100,7 @@ async def test_the_first_part_of_an_answer_comes_before_the_last_is_written(
         writer.write(b"4\r\nlast\r\n0\r\n\r\n")
 
     gateway = await start_gateway(users=[await world.target(script)])
-    reader, writer = await connect(gateway)
+    reader, writer = await world.connect(gateway, limit=1024)
     writer.write(get("/v1/users"))
     await read_head(reader)
     assert await asyncio.wait_for(reader.readexactly(10), DEADLINE) == b"5\r\nfirst\r\n"
@@ -123,7 +117,7 @@ async def test_both_directions_flow_at_once(world: World, start_gateway: StartGa
             writer.write((await reader.readexactly(3)).upper())
 
     gateway = await start_gateway(users=[await world.target(script)])
-    reader, writer = await connect(gateway)
+    reader, writer = await world.connect(gateway, limit=1024)
     writer.write(b"POST /v1/users HTTP/1.1\r\nHost: c\r\nContent-Length: 30\r\n\r\n")
     assert b"Connection: close" in await read_head(reader)
     for _ in range(10):
@@ -143,7 +137,7 @@ async def test_100_continue_is_the_targets_to_say(
             writer.write(ok(await reader.readexactly(5)))
 
     gateway = await start_gateway(users=[await world.target(script)])
-    reader, writer = await connect(gateway)
+    reader, writer = await world.connect(gateway, limit=1024)
     writer.write(
         b"POST /v1/users HTTP/1.1\r\nHost: c\r\nContent-Length: 5\r\nConnection: close\r\n"
         b"Expect: 100-continue\r\n\r\n"
@@ -181,7 +175,7 @@ async def test_an_early_answer_reaches_a_client_that_is_still_sending(
         await reader.read()
 
     gateway = await start_gateway(users=[await world.target(script)])
-    reader, writer = await connect(gateway)
+    reader, writer = await world.connect(gateway, limit=1024)
     writer.write(b"POST /v1/users HTTP/1.1\r\nHost: c\r\nContent-Length: 9000000\r\n\r\n")
     for _ in range(90):
         writer.write(b"x" * 100_000)
