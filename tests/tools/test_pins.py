@@ -14,7 +14,7 @@ DEVELOPMENT = set(pinned(ROOT / "requirements" / "dev.txt"))
 @pytest.mark.parametrize("deployable", DEPLOYABLES)
 def test_a_deployables_pins_are_among_the_development_pins(deployable: str) -> None:
     pins = set(pinned(ROOT / deployable / "requirements.txt"))
-    assert len(pins) >= 10
+    assert len(pins) >= 5
     # Without the markers: they only say on which systems, which may be fewer in a larger set.
     versions = {(name, version.partition(";")[0].strip()) for name, version in DEVELOPMENT}
     assert {(name, version.partition(";")[0].strip()) for name, version in pins} <= versions
