@@ -1,0 +1,1 @@
+"""./dev replay: books real appointments through the public API."""
