@@ -104,6 +104,10 @@ class WrongStatusError(AppointmentsError):
     """The appointment's status doesn't allow this."""
 
 
+class TooManyMovesError(AppointmentsError):
+    """The appointment has been moved as often as one may be."""
+
+
 class TooEarlyError(AppointmentsError):
     """Nobody has missed an appointment that hasn't begun."""
 

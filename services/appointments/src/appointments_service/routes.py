@@ -27,6 +27,9 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     errors.PatientBusyError: Problem(409, "patient_busy", "The patient has another appointment"),
     errors.SameTimeError: Problem(422, "same_time", "The appointment is at this time already"),
     errors.WrongStatusError: Problem(409, "wrong_status", "The status does not allow this"),
+    errors.TooManyMovesError: Problem(
+        409, "too_many_moves", "The appointment was moved too often; cancel it and book anew"
+    ),
     errors.TooEarlyError: Problem(409, "too_early", "The appointment has not begun"),
     errors.IdempotencyKeyReusedError: Problem(
         422, "idempotency_key_reused", "The key was used with another request"
@@ -187,6 +190,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
             *_TIMES,
             errors.SameTimeError,
             errors.WrongStatusError,
+            errors.TooManyMovesError,
             errors.IdempotencyKeyReusedError,
             *_STORE,
         ),

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from appointments_service.domain.availability import Slot, moment_of
 from appointments_service.domain.buckets import FREE, Claims
-from appointments_service.errors import TooEarlyError, WrongStatusError
+from appointments_service.errors import TooEarlyError, TooManyMovesError, WrongStatusError
 
 
 class Status(StrEnum):
@@ -96,6 +96,8 @@ class Appointment:
 
 
 KEY_LENGTH = 26
+# Some 30 KB of history: far below an item's 400, and what each further change would cost to write.
+MAX_CHANGES = 200
 
 
 def keys_of(appointment_id: str) -> tuple[str, str] | None:
@@ -149,9 +151,15 @@ def booked(
 
 
 def check_movable(appointment: Appointment) -> None:
-    """Only what is booked can be moved. Raises WrongStatusError."""
+    """Only what is booked can be moved, and not without end: its history is kept with it.
+
+    Raises:
+        WrongStatusError: it isn't booked. TooManyMovesError: `MAX_CHANGES` have happened to it.
+    """
     if appointment.status is not Status.BOOKED:
         raise WrongStatusError(f"the appointment is {appointment.status}")
+    if len(appointment.history) >= MAX_CHANGES:
+        raise TooManyMovesError(f"the appointment has changed {MAX_CHANGES} times")
 
 
 def moved(
