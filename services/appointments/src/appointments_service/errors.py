@@ -30,8 +30,16 @@ class BadScheduleError(AppointmentsError):
     """Overlapping or reversed hours."""
 
 
-class BadRangeError(AppointmentsError):
-    """A range of dates that is reversed or longer than what may be asked for."""
+class InvalidFieldError(AppointmentsError):
+    """A field that is well formed and still not acceptable, such as the end of a reversed range.
+
+    Args:
+        place: where it stands: in the "body", the "query" or the "path", and its name.
+    """
+
+    def __init__(self, place: tuple[str, str], reason: str) -> None:
+        error = {"loc": list(place), "msg": reason, "type": "value_error"}
+        super().__init__(reason, members={"errors": [error]})
 
 
 class VersionMismatchError(AppointmentsError):

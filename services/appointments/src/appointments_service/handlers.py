@@ -10,14 +10,13 @@ from aiohttp import web
 from appointments_service import schemas
 from appointments_service.domain import appointments
 from appointments_service.domain.appointments import Actor, Status
-from appointments_service.errors import BadRangeError
+from appointments_service.errors import InvalidFieldError
 from appointments_service.service.bookings import Bookings, Done, Idempotency
 from appointments_service.service.schedules import DETAILS, Schedules
 from appointments_service.store import Selection
 from servicekit.auth import Caller
 from servicekit.operations import Call, answer, etag, no_content
 from servicekit.paging import decode_cursor, encode_cursor
-from servicekit.problems import VALIDATION_FAILED, ProblemError
 from servicekit.wire import NoQuery, Nothing, parse_date
 
 BOOKINGS = web.AppKey("bookings", Bookings)
@@ -38,14 +37,14 @@ def _date(call: Call[schemas.NewOverride, NoQuery] | Call[Nothing, NoQuery]) -> 
     try:
         return parse_date(call.path["date"])
     except ValueError as error:
-        raise ProblemError(VALIDATION_FAILED, f"date: {error}") from None
+        raise InvalidFieldError(("path", "date"), str(error)) from None
 
 
 async def put_schedule(call: Call[schemas.NewSchedule, NoQuery]) -> web.Response:
     """Sets a doctor's hours."""
     doctor_id = call.path["doctor_id"]
     if call.body.doctor_id not in (None, doctor_id):
-        raise BadRangeError("doctor_id is another's than the path's")
+        raise InvalidFieldError(("body", "doctor_id"), "is another's than the path's")
     wanted = call.body.to_domain(doctor_id, call.request.app[CLOCK]())
     service = call.request.app[SCHEDULES]
     schedule = await service.set_schedule(_actor(call.caller), wanted, call.if_match)
@@ -119,7 +118,7 @@ async def book(call: Call[schemas.NewAppointment, NoQuery]) -> web.Response:
     """Books a time."""
     body = call.body
     if call.caller.role != "patient" and body.patient_id is None:
-        raise BadRangeError("name the patient_id")
+        raise InvalidFieldError(("body", "patient_id"), "name the patient")
     done = await call.request.app[BOOKINGS].book(
         _actor(call.caller),
         doctor_id=body.doctor_id,

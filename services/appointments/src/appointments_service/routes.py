@@ -5,14 +5,20 @@ from collections.abc import Mapping
 from appointments_service import errors, handlers, schemas
 from servicekit.auth import anyone, anyone_or_caller, people
 from servicekit.operations import AnyOperation, Operation
-from servicekit.problems import NOT_FOUND, STORE_UNAVAILABLE, VERSION_MISMATCH, Problem
+from servicekit.problems import (
+    NOT_FOUND,
+    STORE_UNAVAILABLE,
+    VALIDATION_FAILED,
+    VERSION_MISMATCH,
+    Problem,
+)
 
 PROBLEMS: Mapping[type[Exception], Problem] = {
     errors.NotFoundError: NOT_FOUND,
     errors.ForbiddenError: Problem(403, "forbidden", "The caller may not do this"),
     errors.NoScheduleError: Problem(404, "no_schedule", "The doctor has no schedule"),
     errors.BadScheduleError: Problem(422, "bad_schedule", "The hours overlap or are reversed"),
-    errors.BadRangeError: Problem(422, "validation_failed", "The request is not acceptable"),
+    errors.InvalidFieldError: VALIDATION_FAILED,
     errors.VersionMismatchError: VERSION_MISMATCH,
     errors.UnknownDoctorError: Problem(422, "unknown_doctor", "There is no such doctor"),
     errors.UnknownPatientError: Problem(422, "unknown_patient", "There is no such patient"),
@@ -118,7 +124,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
         summary="What can be booked now",
         query=schemas.DateRange,
         answers={200: schemas.Slots},
-        problems=(errors.NoScheduleError, errors.BadRangeError, *_USERS, *_STORE),
+        problems=(errors.NoScheduleError, errors.InvalidFieldError, *_USERS, *_STORE),
     ),
     Operation(
         method="GET",

@@ -13,7 +13,7 @@ from appointments_service.domain import appointments, schedules
 from appointments_service.domain.appointments import Status
 from appointments_service.domain.availability import DayGrid, OpenDay, moment_of
 from appointments_service.domain.schedules import DAY_MINUTES, WEEKDAYS
-from appointments_service.errors import BadRangeError
+from appointments_service.errors import InvalidFieldError
 from servicekit.paging import Page, Paged
 from servicekit.wire import (
     Date,
@@ -147,9 +147,9 @@ class NewOverride(Wire):
     hours: Hours | None = None
 
     def to_domain(self) -> tuple[schedules.Interval, ...]:
-        """The hours, none for closed. Raises BadRangeError unless just one of both is given."""
+        """The hours, none for closed. Raises InvalidFieldError unless just one of both is given."""
         if (self.closed is None) == (self.hours is None):
-            raise BadRangeError("give either closed or hours")
+            raise InvalidFieldError(("body", "hours"), "give either closed or hours")
         return _intervals(self.hours or ())
 
 
@@ -373,14 +373,14 @@ class AppointmentFilter(Paged):
 
     def since(self, clinic: ZoneInfo) -> datetime | None:
         """From which start on."""
-        return _bound(self.from_, clinic, 0)
+        return _bound("from", self.from_, clinic, 0)
 
     def until(self, clinic: ZoneInfo) -> datetime | None:
         """Up to which start."""
-        return _bound(self.to, clinic, 1)
+        return _bound("to", self.to, clinic, 1)
 
 
-def _bound(text: str | None, clinic: ZoneInfo, days: int) -> datetime | None:
+def _bound(name: str, text: str | None, clinic: ZoneInfo, days: int) -> datetime | None:
     if text is None:
         return None
     try:
@@ -391,4 +391,4 @@ def _bound(text: str | None, clinic: ZoneInfo, days: int) -> datetime | None:
         moment = datetime.combine(day + timedelta(days=days), time(), clinic)
         return parse_instant(format_instant(moment))
     except OverflowError:  # the last days of the calendar: no appointment is there
-        raise BadRangeError("outside of the years 1 to 9999") from None
+        raise InvalidFieldError(("query", name), "outside of the years 1 to 9999") from None

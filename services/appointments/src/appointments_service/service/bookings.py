@@ -23,10 +23,10 @@ from appointments_service.domain.tallies import difference
 from appointments_service.errors import (
     NOT_BOOKABLE,
     AppointmentsError,
-    BadRangeError,
     DoctorUnavailableError,
     ForbiddenError,
     IdempotencyKeyReusedError,
+    InvalidFieldError,
     NotFoundError,
     SameTimeError,
     StoreUnavailableError,
@@ -311,7 +311,7 @@ def _own(actor: Actor, selection: Selection) -> Selection:
     """The selection, narrowed to what the caller may see.
 
     Raises:
-        ForbiddenError: it asks for another's. BadRangeError: the staff names nobody.
+        ForbiddenError: it asks for another's. InvalidFieldError: the staff names nobody.
     """
     if actor.role == "patient":
         if selection.patient_id not in (None, actor.id):
@@ -322,5 +322,5 @@ def _own(actor: Actor, selection: Selection) -> Selection:
             raise ForbiddenError("only the own schedule")
         return replace(selection, doctor_id=actor.id)
     if selection.patient_id is None and selection.doctor_id is None:
-        raise BadRangeError("name a patient_id or a doctor_id")
+        raise InvalidFieldError(("query", "patient_id"), "name a patient_id or a doctor_id")
     return selection

@@ -17,8 +17,8 @@ from appointments_service.domain.availability import (
 from appointments_service.domain.buckets import day_number
 from appointments_service.domain.schedules import Interval, Override, Schedule
 from appointments_service.errors import (
-    BadRangeError,
     ForbiddenError,
+    InvalidFieldError,
     NoScheduleError,
     NotFoundError,
     StoreUnavailableError,
@@ -151,10 +151,10 @@ class Schedules:
             patient_id: leave out what this patient's own calendar excludes.
 
         Raises:
-            BadRangeError: reversed, or more than 62 days. NoScheduleError: no schedule.
+            InvalidFieldError: reversed, or more than 62 days. NoScheduleError: no schedule.
         """
         if not 1 <= days_of(first, last) <= MAX_SLOT_DAYS:
-            raise BadRangeError(f"from and to span 1 to {MAX_SLOT_DAYS} days")
+            raise InvalidFieldError(("query", "to"), f"from and to span 1 to {MAX_SLOT_DAYS} days")
         doctor = await self._directory.doctor(doctor_id)
         now = self._clock()
 
