@@ -78,10 +78,11 @@ def _all_free(count: int, alone: bool) -> str:
     """The condition that `count` buckets, `:0` and on, are free.
 
     A missing item or attribute counts as free. `alone` looks at `over` only, where the whole of
-    `busy` is compared already.
+    `busy` is compared already. One NOT for all: DynamoDB takes at most 300 operators and functions
+    in an expression, and the longest slot with its buffers has 72 buckets (here 288 of them).
     """
     sets = ("#over",) if alone else ("busy", "#over")
-    return " AND ".join(f"NOT contains({name},:{n})" for n in range(count) for name in sets)
+    return f"NOT ({' OR '.join(f'contains({name},:{n})' for n in range(count) for name in sets)})"
 
 
 def _bucket_values(mask: int) -> Item:
