@@ -42,6 +42,10 @@ class InvalidFieldError(AppointmentsError):
         super().__init__(reason, members={"errors": [error]})
 
 
+class BadPositionError(AppointmentsError):
+    """A position in a list that none of its pages ended at."""
+
+
 class VersionMismatchError(AppointmentsError):
     """The thing is not in the version that the caller wants to change."""
 

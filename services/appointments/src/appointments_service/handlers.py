@@ -10,7 +10,7 @@ from aiohttp import web
 from appointments_service import schemas
 from appointments_service.domain import appointments
 from appointments_service.domain.appointments import Actor, Status
-from appointments_service.errors import InvalidFieldError
+from appointments_service.errors import BadPositionError, InvalidFieldError
 from appointments_service.service.bookings import Bookings, Done, Idempotency
 from appointments_service.service.schedules import DETAILS, Schedules
 from appointments_service.store import Selection
@@ -84,16 +84,29 @@ async def list_overrides(call: Call[Nothing, schemas.OverrideFilter]) -> web.Res
     doctor_id = call.path["doctor_id"]
     listed = await call.request.app[SCHEDULES].overrides(doctor_id, query.from_, query.to)
     name = f"overrides:{doctor_id}:{query.from_}:{query.to}"
-    after = decode_cursor(name, query.cursor)
-    remaining = [one for one in listed if after is None or one.date.isoformat() > after]
+    after = _position(decode_cursor(name, query.cursor), 1)
+    remaining = [one for one in listed if after is None or [one.date.isoformat()] > after]
     page = remaining[: query.limit]
     more = len(remaining) > query.limit
     return answer(
         schemas.OverrideList(
             items=[schemas.Override.of(one) for one in page],
-            next_cursor=encode_cursor(name, page[-1].date.isoformat()) if more else None,
+            next_cursor=encode_cursor(name, [page[-1].date.isoformat()]) if more else None,
         )
     )
+
+
+def _position(decoded: object, parts: int) -> list[str] | None:
+    """A cursor's position: so many texts. Whoever reads our code can make one of anything else."""
+    if decoded is None:
+        return None
+    if not isinstance(decoded, list) or len(decoded) != parts or not all(map(_is_text, decoded)):
+        raise BadPositionError("no page of this list ends there")
+    return decoded
+
+
+def _is_text(part: object) -> bool:
+    return isinstance(part, str) and part != ""
 
 
 async def list_slots(call: Call[Nothing, schemas.DateRange]) -> web.Response:
@@ -155,7 +168,7 @@ async def list_appointments(call: Call[Nothing, schemas.AppointmentFilter]) -> w
     )
     name = f"appointments:{caller.role}:{caller.id}:{selection}"
     found, position = await call.request.app[BOOKINGS].appointments(
-        _actor(caller), selection, query.limit, decode_cursor(name, query.cursor)
+        _actor(caller), selection, query.limit, _position(decode_cursor(name, query.cursor), 3)
     )
     return answer(
         schemas.AppointmentList(

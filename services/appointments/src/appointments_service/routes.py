@@ -6,6 +6,7 @@ from appointments_service import errors, handlers, schemas
 from servicekit.auth import anyone, anyone_or_caller, people
 from servicekit.operations import AnyOperation, Operation
 from servicekit.problems import (
+    BAD_CURSOR,
     NOT_FOUND,
     STORE_UNAVAILABLE,
     VALIDATION_FAILED,
@@ -19,6 +20,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     errors.NoScheduleError: Problem(404, "no_schedule", "The doctor has no schedule"),
     errors.BadScheduleError: Problem(422, "bad_schedule", "The hours overlap or are reversed"),
     errors.InvalidFieldError: VALIDATION_FAILED,
+    errors.BadPositionError: BAD_CURSOR,
     errors.VersionMismatchError: VERSION_MISMATCH,
     errors.UnknownDoctorError: Problem(422, "unknown_doctor", "There is no such doctor"),
     errors.UnknownPatientError: Problem(422, "unknown_patient", "There is no such patient"),
@@ -114,7 +116,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
         summary="A doctor's overrides",
         query=schemas.OverrideFilter,
         answers={200: schemas.OverrideList},
-        problems=_STORE,
+        problems=(errors.BadPositionError, *_STORE),
     ),
     Operation(
         method="GET",
@@ -163,7 +165,7 @@ OPERATIONS: tuple[AnyOperation, ...] = (
         summary="Appointments by start",
         query=schemas.AppointmentFilter,
         answers={200: schemas.AppointmentList},
-        problems=_STORE,
+        problems=(errors.BadPositionError, *_STORE),
     ),
     Operation(
         method="GET",

@@ -149,7 +149,10 @@ class AppointmentStore(Protocol):
     async def list_appointments(
         self, selection: Selection, limit: int, after: Position | None
     ) -> tuple[list[Appointment], Position | None]:
-        """A page by start, and the position to go on from, if there is more."""
+        """A page by start, and the position to go on from, if there is more.
+
+        Raises BadPositionError where no page of this selection ended at `after`.
+        """
 
     async def ping(self) -> None:
         """Raises if the store is away."""

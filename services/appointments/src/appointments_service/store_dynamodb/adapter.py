@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from appointments_service.domain.appointments import Appointment
 from appointments_service.domain.schedules import Override, Schedule
-from appointments_service.errors import PatientBusyError, SlotTakenError
+from appointments_service.errors import BadPositionError, PatientBusyError, SlotTakenError
 from appointments_service.store import (
     AnsweredBeforeError,
     AppointmentChangedError,
@@ -34,6 +34,8 @@ from appointments_service.store_dynamodb.transactions import (
 )
 
 BATCH_KEYS = 100
+# Items of a list that are looked at in one call where most may be left out: some hundred KB.
+FILTERED_READ = 500
 _TRANSIENT = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 _FIRST_DATE, _LAST_DATE = "0001-01-01", "9999-12-31"
 
@@ -234,10 +236,12 @@ class DynamoDBStore:
             return [], None
         found: list[Item] = []
         start = _start_key(selection, after) if after is not None else None
+        # One more than wanted tells whether there is a next page. A limit counts what is looked at,
+        # before the filter: with one, a page's worth a call could take hundreds of calls.
+        read = max(limit + 1, FILTERED_READ) if "FilterExpression" in query else limit + 1
         while True:
             page = {"ExclusiveStartKey": start} if start is not None else {}
-            # One more than wanted tells whether there is a next page.
-            answer = await self._call("query", **query, **page, Limit=limit + 1)
+            answer = await self._call("query", **query, **page, Limit=read)
             found += answer["Items"]
             start = answer.get("LastEvaluatedKey")
             if start is None or len(found) > limit:
@@ -353,20 +357,40 @@ def _selection_query(selection: Selection) -> dict[str, Any] | None:
 
 
 def _span(selection: Selection) -> tuple[str, str] | None:
-    """The first and the last start, as text; starts are whole seconds."""
+    """The first and the last start, as text, both included.
+
+    Starts are whole seconds, so what lies behind one comes before the next: `…:00` and `…:00Z~`
+    are bounds that need no calendar, which ends with the year 9999.
+    """
     if selection.since is None and selection.until is None:
         return None
-    since = items.instant(selection.since) if selection.since else _FIRST_DATE
-    until = (
-        items.instant(selection.until - timedelta(seconds=1))
-        if selection.until
-        else _LAST_DATE + "~"
-    )
+    since, until = _FIRST_DATE, _LAST_DATE + "~"
+    if selection.since is not None:
+        since = _second(selection.since) + ("~" if selection.since.microsecond else "")
+    if selection.until is not None:
+        until = _second(selection.until)
+        if not selection.until.microsecond:
+            until = until.removesuffix("Z")
     return since, until
 
 
+def _second(moment: datetime) -> str:
+    return items.instant(moment.replace(microsecond=0))
+
+
 def _start_key(selection: Selection, after: Position) -> Item:
+    """Where a Query goes on.
+
+    Raises:
+        BadPositionError: no page of this selection ended there. Whoever knows how a cursor is made
+            can make one, and DynamoDB refuses a start outside of what is asked for.
+    """
     starts_at, user_id, appointment_id = after
+    span = _span(selection)
+    if (selection.patient_id not in (None, user_id)) or (
+        span is not None and not span[0] <= starts_at <= span[1]
+    ):
+        raise BadPositionError("no page of this list ends there")
     start = {**items.key(user_id, appointment_id), "starts_at": {"S": starts_at}}
     if selection.patient_id is None and selection.doctor_id is not None:
         start["doctor_id"] = {"S": selection.doctor_id}
