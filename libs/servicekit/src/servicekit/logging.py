@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from servicekit.context import current_trace
 
@@ -47,11 +49,19 @@ def configure_logging(*, service: str, version: str, instance: str, level: str) 
     root.setLevel(logging.WARNING)
 
 
+_NO_HTTP = (HttpProcessingError, web.RequestPayloadError)
+
+
 class _ToStructlog(logging.Handler):
     """The standard library's records (aiohttp's, asyncio's, botocore's) as events of ours."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger()
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, _NO_HTTP):
+            # The client's fault, and answered: no failure of ours. Its text quotes what was sent.
+            log.info("not HTTP", reason=type(error).__name__)
+            return
         method = log.error if record.levelno >= logging.ERROR else log.warning
         # %-formatted messages of libraries; an exception goes along where there is one.
         method("library", logger=record.name, message=record.getMessage(), exc_info=record.exc_info)
