@@ -1,0 +1,223 @@
+"""What holds for every operation, by each service's own document."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.e2e.client import Answer, Client, faults
+from tests.e2e.conftest import People
+from tests.e2e.documents import METHODS, operations
+from tests.e2e.running import RunningSuite
+from tools.environments import ROOT
+
+AN_ID = "01hzzzzzzzzzzzzzzzzzzzzzzz"
+# The contract's operations: what the documents may add to, and never lose.
+CONTRACT = """
+POST /v1/auth/register
+POST /v1/auth/login
+POST /v1/auth/refresh
+POST /v1/auth/logout
+GET /.well-known/jwks.json
+POST /v1/auth/service-token
+GET /v1/users/{id}/contact
+GET /v1/users/me
+PATCH /v1/users/me
+GET /v1/users
+POST /v1/users
+GET /v1/users/{id}
+PATCH /v1/users/{id}
+GET /v1/doctors
+GET /v1/doctors/{id}
+PUT /v1/doctors/{id}
+PUT /v1/schedules/{doctor_id}
+GET /v1/schedules/{doctor_id}
+PUT /v1/schedules/{doctor_id}/overrides/{date}
+DELETE /v1/schedules/{doctor_id}/overrides/{date}
+GET /v1/schedules/{doctor_id}/overrides
+GET /v1/schedules/{doctor_id}/slots
+GET /v1/schedules/{doctor_id}/explain
+POST /v1/appointments
+GET /v1/appointments
+GET /v1/appointments/{id}
+GET /v1/appointments/{id}/history
+POST /v1/appointments/{id}/reschedule
+POST /v1/appointments/{id}/cancel
+POST /v1/appointments/{id}/check-in
+POST /v1/appointments/{id}/complete
+POST /v1/appointments/{id}/no-show
+POST /v1/files
+POST /v1/files/{appointment_id}/{file_id}/complete
+GET /v1/files
+GET /v1/files/{appointment_id}/{file_id}
+GET /v1/files/{appointment_id}/{file_id}/download
+DELETE /v1/files/{appointment_id}/{file_id}
+"""
+
+
+def target_of(path: str) -> str:
+    return re.sub(r"\{\w+\}", AN_ID, path.replace("{date}", "2026-01-01"))
+
+
+async def ask(client: Client, method: str, target: str, **more: Any) -> Answer:
+    """Any answer at all, the gateway's own too."""
+    answer = await client.send(method, target, **more)
+    assert not faults(answer), faults(answer)
+    return answer
+
+
+def test_every_operation_of_the_contract_is_there(documents: dict[str, Any]) -> None:
+    assert not set(CONTRACT.strip().splitlines()) - {
+        operation.name for operation in operations(documents)
+    }
+
+
+def test_the_documents_name_only_what_they_hold(documents: dict[str, Any]) -> None:
+    for document in documents.values():
+        for reference in re.findall(r'"\$ref": "([^"]+)"', json.dumps(document)):
+            found: Any = document
+            for part in reference.removeprefix("#/").split("/"):
+                assert part in found, reference
+                found = found[part]
+
+
+@pytest.mark.parametrize("service", ["users", "appointments", "files"])
+def test_what_is_served_is_what_is_committed(documents: dict[str, Any], service: str) -> None:
+    committed = ROOT / "services" / service / "openapi.json"
+    assert documents[service] == json.loads(committed.read_text())
+
+
+async def test_without_a_token_nothing_that_needs_one_is_answered(
+    documents: dict[str, Any], client: Client
+) -> None:
+    secured = [one for one in operations(documents) if one.needs_token]
+    assert len(secured) > 25
+    for operation in secured:
+        # A body that could not be read is no reason to tell a stranger so.
+        for body in (None, b"{"):
+            answer = await ask(client, operation.method, target_of(operation.path), body=body)
+            assert (answer.status, answer.code) == (401, "invalid_token"), answer
+            assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"', answer
+
+
+async def test_a_bad_token_is_refused_wherever_one_is_looked_at(
+    documents: dict[str, Any], client: Client
+) -> None:
+    for operation in operations(documents):
+        answer = await ask(client, operation.method, target_of(operation.path), token="no.good.one")
+        assert (answer.status == 401) == operation.takes_token or answer.status in (400, 415), (
+            answer
+        )
+
+
+async def test_another_method_is_refused_and_the_right_ones_named(
+    documents: dict[str, Any], client: Client, people: People
+) -> None:
+    by_path: dict[str, set[str]] = {}
+    for operation in operations(documents):
+        by_path.setdefault(target_of(operation.path), set()).add(operation.method)
+    # Where a fixed path and one with an id meet, the methods of both count.
+    by_path["/v1/users/me"] |= by_path[f"/v1/users/{AN_ID}"]
+    for target, allowed in by_path.items():
+        for method in {*map(str.upper, METHODS), "OPTIONS", "PROPFIND"} - allowed:
+            answer = await ask(client, method, target, token=people.admin.token)
+            assert (answer.status, answer.code) == (405, "method_not_allowed"), answer
+            named = set(re.split(r"\s*,\s*", answer.headers["Allow"]))
+            assert named - {"HEAD"} <= allowed, answer
+            assert named >= (allowed if target != "/v1/users/me" else {"GET", "PATCH"}), answer
+
+
+async def test_head_answers_as_get_without_a_body(client: Client, people: People) -> None:
+    for target in ("/v1/doctors", "/v1/users/me", f"/v1/schedules/{people.doctor.id}"):
+        get = await ask(client, "GET", target, token=people.patient.token)
+        head = await ask(client, "HEAD", target, token=people.patient.token)
+        assert (head.status, head.body) == (200, b"")
+        assert head.headers["Content-Length"] == str(len(get.body))
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/v1/doctors", f"/v1/doctors/{AN_ID}", "/v1/schedules/x", "/v1/files/x/y", "/v1/auth/nothing"],
+)
+async def test_a_callers_request_id_is_kept_where_it_is_one(client: Client, target: str) -> None:
+    for given in ("abc", "x" * 128, "!~-_=/", "550e8400-e29b-41d4-a716-446655440000"):
+        answer = await ask(client, "GET", target, headers=[("X-Request-Id", given)])
+        assert answer.headers["X-Request-Id"] == given
+    seen = set()
+    for given in ("", "x" * 129, "with space", "é", "\u202e"):
+        answer = await ask(client, "GET", target, headers=[("X-Request-Id", given)])
+        assert re.fullmatch(r"[\x21-\x7e]{1,128}", answer.headers["X-Request-Id"])
+        seen.add(answer.headers["X-Request-Id"])
+    assert len(seen) == 5
+
+
+async def test_a_problem_names_the_path_that_was_asked_for(client: Client) -> None:
+    answer = await ask(client, "GET", "/v1/doctors/n%20o%2f?x=1")
+    problem = answer.json
+    assert problem["instance"] == "/v1/doctors/n%20o%2f"
+    assert problem["status"] == 404
+    assert problem["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/", "/v1", "/v1/", "/v1/nothing", "/health", "/health/dependencies", "/metrics", "/v2/users",
+     "/V1/doctors", "//v1/doctors", "/v1/doctorss", "/v1/openapi/gateway.json", "/v1/openapi/",
+     "/.well-known/openid-configuration", "/v1/schedules", "/v1/users%2fme", "/targets"],
+)  # fmt: skip
+async def test_what_nobody_owns_is_the_gateways_plain_404(client: Client, target: str) -> None:
+    answer = await ask(client, "GET", target)
+    assert answer.is_of_the_gateway, answer
+    assert (answer.status, answer.body) == (404, b"404 Not Found\n")
+
+
+async def test_every_instance_tells_its_health_on_its_own_port(
+    client: Client, suite: RunningSuite
+) -> None:
+    for service, urls in suite.state["instances"].items():
+        for url in urls:
+            answer = await client.send("GET", "/health", base=url)
+            assert (answer.status, answer.json["status"]) == (200, "ok")
+            assert answer.json["service"] == service
+            answer = await client.send("GET", "/health/dependencies", base=url)
+            assert answer.status == 200, answer
+            answer = await client.send("GET", "/metrics", base=url)
+            assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+
+
+async def test_lists_come_in_pages_that_lead_through_all(client: Client, people: People) -> None:
+    target = "/v1/users?limit=1"
+    seen: list[str] = []
+    page = await client.ok("GET", target, token=people.admin.token)
+    while True:
+        assert page.keys() == {"items", "next_cursor"}
+        seen += [item["id"] for item in page["items"]]
+        if page["next_cursor"] is None or len(seen) == 5:
+            break
+        more = f"{target}&cursor={page['next_cursor']}"
+        page = await client.ok("GET", more, token=people.admin.token)
+    assert len(seen) == len(set(seen)) >= 3
+    whole = await client.ok("GET", "/v1/users?limit=200", token=people.admin.token)
+    assert [item["id"] for item in whole["items"]][: len(seen)] == seen
+
+
+async def test_if_match_is_honoured_by_every_change_of_a_versioned_thing(
+    client: Client, people: People
+) -> None:
+    admin, doctor = people.admin, people.doctor
+    profile = {"specialty": "cardiology", "bio": "Hearts.", "accepting_patients": True}
+    hours = {"timezone": "UTC", "weekly": {}, "slot_minutes": 5}
+    stale = [("If-Match", '"999999"')]
+    for method, target, body in [
+        ("PATCH", "/v1/users/me", {"phone": "12345"}),
+        ("PATCH", f"/v1/users/{doctor.id}", {"phone": "12345"}),
+        ("PUT", f"/v1/doctors/{doctor.id}", {**profile, "bio": "Other."}),
+        ("PUT", f"/v1/schedules/{doctor.id}", hours),
+        ("PUT", f"/v1/schedules/{doctor.id}/overrides/2027-01-01", {"closed": True}),
+    ]:
+        more: dict[str, Any] = {"token": admin.token, "headers": stale}
+        await client.refused(412, "version_mismatch", method, target, body, **more)
+    for target in ("/v1/users/me", f"/v1/doctors/{doctor.id}", f"/v1/schedules/{doctor.id}"):
+        answer = await client.call("GET", target, token=admin.token)
+        assert answer.headers["ETag"] == f'"{answer.json["version"]}"'
