@@ -80,6 +80,18 @@ class RunningSuite:
         finally:
             write_private(self.run.targets, before)
 
+    def audit(self) -> None:
+        """Fail if anything is not as it must always be (./dev audit)."""
+        result = subprocess.run(
+            [sys.executable, "-m", "tools.audit", "--run-dir", str(self.run.path)],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+
     def log_positions(self) -> dict[Path, int]:
         return {path: path.stat().st_size for path in self.run.logs.glob("*.log")}
 

@@ -70,10 +70,25 @@ def token_for(operation: Operation, desk: Desk) -> str | None:
     return caller(desk).token if caller is not None else None
 
 
+async def all_there_is(client: Client, desk: Desk) -> list[bytes]:
+    """What callers can see of what these requests are about."""
+    targets = [
+        "/v1/users?limit=200",
+        f"/v1/doctors/{desk.doctor.id}",
+        f"/v1/schedules/{desk.doctor.id}",
+        f"/v1/schedules/{desk.doctor.id}/overrides",
+        f"/v1/appointments?doctor_id={desk.doctor.id}",
+        f"/v1/files?appointment_id={desk.appointment}",
+        f"/v1/appointments/{desk.appointment}/history",
+    ]
+    return [(await client.call("GET", one, token=desk.admin.token)).body for one in targets]
+
+
 async def test_what_is_no_body_of_the_operation_is_refused(
-    client: Client, with_bodies: list[Operation], desks: list[Desk]
+    client: Client, with_bodies: list[Operation], desks: list[Desk], suite: RunningSuite
 ) -> None:
     desk = desks[0]
+    before = await all_there_is(client, desk)
     for operation in with_bodies:
         send = partial(
             client.call,
@@ -88,6 +103,8 @@ async def test_what_is_no_body_of_the_operation_is_refused(
             for nothing in (b"", b"{}"):
                 answer = await send(nothing)
                 assert answer.status in (400, 422), answer
+    assert await all_there_is(client, desk) == before
+    suite.audit()
 
 
 async def test_a_body_of_another_type_is_refused(

@@ -140,7 +140,11 @@ async def check_stored(
 
 
 async def test_in_every_field_of_every_body(
-    clinic: Clinic, documents: dict[str, Any], desks: list[Desk], strings: list[str]
+    clinic: Clinic,
+    documents: dict[str, Any],
+    desks: list[Desk],
+    strings: list[str],
+    suite: RunningSuite,
 ) -> None:
     taken: Counter[str] = Counter()
     with_text = [one for one in operations(documents) if one.has_body and one.text_fields()]
@@ -164,6 +168,7 @@ async def test_in_every_field_of_every_body(
         assert taken[line] > 400, taken
     assert taken["POST /v1/files filename"] > 200, taken
     assert taken["POST /v1/auth/register password"] > 100, taken
+    suite.audit()
 
 
 async def test_as_names_of_members(clinic: Clinic, desks: list[Desk], strings: list[str]) -> None:
