@@ -54,6 +54,10 @@ async def dynamodb(ministack: str, _credentials: None) -> AsyncIterator[Any]:
 async def table(dynamodb: Any) -> str:
     name = f"appointments-{next(_tables)}"
     await create_table(dynamodb, name)
+    # The emulator deletes by its own clock what the tests' clock still keeps.
+    await dynamodb.update_time_to_live(
+        TableName=name, TimeToLiveSpecification={"Enabled": False, "AttributeName": "ttl"}
+    )
     return name
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from tests.appointments.conftest import MakeSuite
+from tests.appointments.conftest import MakeSuite, Suite
 
 
 def conflict(operation: str, actions: int) -> ClientError:
@@ -86,7 +86,8 @@ async def test_a_loser_is_turned_away_by_a_read_after_a_conflict(
     faulty.calls.clear()
     answer = await suite.book()
     assert (answer.status, (await answer.json())["code"]) == (409, "slot_taken")
-    assert faulty.calls == [WRITE, "batch_get_item"]
+    # The days, and then whether what they were asked for still holds.
+    assert faulty.calls == [WRITE, "batch_get_item", "batch_get_item"]
 
 
 @pytest.mark.parametrize("after", [True, False])
@@ -103,6 +104,86 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_token(
     assert len(set(faulty.tokens)) == 1
     read = await suite.client.get(f"/v1/appointments/{made['id']}", headers=suite.patient())
     assert await read.json() == made
+
+
+REFUSED, CONFLICT, FINE = "ConditionalCheckFailed", "TransactionConflict", "None"
+
+
+def cancelled(*codes: str) -> ClientError:
+    """A transaction cancelled for these reasons, one for each action."""
+    response: Any = {
+        "Error": {"Code": "TransactionCanceledException", "Message": ""},
+        "CancellationReasons": [{"Code": code} for code in codes],
+    }
+    return ClientError(response, WRITE)
+
+
+async def hours_without_buffers_elsewhere(make_suite: MakeSuite, client: FaultyClient) -> Suite:
+    """An instance that still knows hours with buffers, which another one has done without."""
+    behind, ahead = await make_suite(client), await make_suite()
+    await behind.set_hours(buffer_before_minutes=60, buffer_after_minutes=60)
+    await behind.booked("2026-03-04T09:00:00Z", patient="pat")
+    await ahead.set_hours()
+    await ahead.booked("2026-03-04T11:00:00Z", patient="other")
+    client.calls.clear()
+    suite: Suite = behind
+    return suite
+
+
+async def test_no_loser_is_turned_away_by_hours_that_are_over(
+    make_suite: MakeSuite, faulty: FaultyClient
+) -> None:
+    suite = await hours_without_buffers_elsewhere(make_suite, faulty)
+    faulty.fail(WRITE, before=conflict(WRITE, 5))
+    answer = await suite.book("2026-03-04T10:30:00Z", patient="third")
+    assert answer.status == 201, await answer.text()
+
+
+async def test_what_met_a_conflict_may_hide_a_refusal_that_weighs_more(
+    make_suite: MakeSuite, faulty: FaultyClient
+) -> None:
+    suite = await make_suite(faulty)
+    await suite.set_hours()
+    # The doctor's day, the patient's, the appointment, the tally and the schedule.
+    faulty.fail(WRITE, before=cancelled(REFUSED, FINE, FINE, FINE, CONFLICT))
+    await suite.booked()
+    faulty.fail(WRITE, before=cancelled(REFUSED, CONFLICT, FINE, CONFLICT, FINE))
+    answer = await suite.book(patient="other")
+    assert (answer.status, (await answer.json())["code"]) == (409, "slot_taken")
+
+
+async def test_a_move_within_a_day_is_not_refused_for_hours_that_are_over(
+    make_suite: MakeSuite, faulty: FaultyClient
+) -> None:
+    suite = await hours_without_buffers_elsewhere(make_suite, faulty)
+    listed = await suite.client.get("/v1/appointments", headers=suite.patient("pat"))
+    [made] = (await listed.json())["items"]
+    answer = await suite.client.post(
+        f"/v1/appointments/{made['id']}/reschedule",
+        json={"starts_at": "2026-03-04T10:30:00Z"},
+        headers=suite.patient("pat"),
+    )
+    assert answer.status == 200, await answer.text()
+
+
+async def test_an_effect_that_comes_late_is_recognized_as_the_writes_own(
+    make_suite: MakeSuite, faulty: FaultyClient
+) -> None:
+    suite = await make_suite(faulty)
+    await suite.set_hours()
+    # An attempt whose answer was lost takes effect while the next one meets it.
+    faulty.fail(WRITE, after=cancelled(CONFLICT, FINE, FINE, FINE, FINE))
+    made = await suite.booked()
+    faulty.fail(WRITE, after=cancelled(CONFLICT, FINE, FINE, FINE, FINE))
+    path = f"/v1/appointments/{made['id']}"
+    moved = await suite.client.post(
+        f"{path}/reschedule", json={"starts_at": "2026-03-03T09:30:00Z"}, headers=suite.patient()
+    )
+    assert moved.status == 200, await moved.text()
+    faulty.fail(WRITE, after=cancelled(CONFLICT, FINE, FINE, FINE))
+    ended = await suite.client.post(f"{path}/cancel", headers=suite.patient())
+    assert ended.status == 200, await ended.text()
+    assert (await ended.json())["version"] == 3
 
 
 async def test_throttling_is_waited_out(make_suite: MakeSuite, faulty: FaultyClient) -> None:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from appointments_service.domain.appointments import Appointment
 from appointments_service.domain.schedules import Override, Schedule
-from appointments_service.errors import BadPositionError, PatientBusyError, SlotTakenError
+from appointments_service.errors import NotBookableError, PatientBusyError, SlotTakenError
 from appointments_service.store import (
     AnsweredBeforeError,
     AppointmentChangedError,
@@ -25,19 +25,26 @@ from appointments_service.store import (
 from appointments_service.store_dynamodb import items
 from appointments_service.store_dynamodb.calls import Patience, cancellation_codes, persist
 from appointments_service.store_dynamodb.items import DayState, Item
-from appointments_service.store_dynamodb.table import BY_DOCTOR, BY_START
+from appointments_service.store_dynamodb.queries import (
+    FILTERED_READ,
+    FIRST_DATE,
+    LAST_DATE,
+    selection_query,
+    start_key,
+)
 from appointments_service.store_dynamodb.transactions import (
     DayChange,
+    Kind,
     Part,
     day_changes,
     parts_of,
 )
 
 BATCH_KEYS = 100
-# Items of a list that are looked at in one call where most may be left out: some hundred KB.
-FILTERED_READ = 500
+REFUSED = "ConditionalCheckFailed"
 _TRANSIENT = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
-_FIRST_DATE, _LAST_DATE = "0001-01-01", "9999-12-31"
+# What a cancelled transaction says first, if several of its parts were refused.
+_WEIGHT: tuple[Kind, ...] = ("record", "schedule", "appointment", "doctor", "patient")
 
 
 class DynamoDBStore:
@@ -67,8 +74,8 @@ class DynamoDBStore:
         """The overrides from `first` to `last`, both included, in order."""
         values = {
             ":u": {"S": items.doctor_partition(doctor_id)},
-            ":a": {"S": f"override#{first.isoformat() if first else _FIRST_DATE}"},
-            ":b": {"S": f"override#{last.isoformat() if last else _LAST_DATE}"},
+            ":a": {"S": f"override#{first.isoformat() if first else FIRST_DATE}"},
+            ":b": {"S": f"override#{last.isoformat() if last else LAST_DATE}"},
         }
         rows = await self._query_all(
             KeyConditionExpression="user_id = :u AND appointment_id BETWEEN :a AND :b",
@@ -111,7 +118,7 @@ class DynamoDBStore:
             codes = await self._transact([{"Put": put}, *actions], patience)
             if codes is None:
                 return
-            if codes[0] == "ConditionalCheckFailed":
+            if codes[0] == REFUSED:
                 raise ScheduleChangedError
             await patience.pause(_unexpected(codes))
 
@@ -164,39 +171,55 @@ class DynamoDBStore:
         replaced = [change for change in changes if change.needs_reading]
         while True:
             days = await self._read_days(replaced) if replaced else {}
-            parts = parts_of(self._table, write, days)
-            codes = await self._transact([part.action for part in parts], patience)
-            if codes is None:
+            try:
+                parts = parts_of(self._table, write, days)
+            except NotBookableError:
+                if await self._stands(write):
+                    raise
                 return
-            await self._judge(write, parts, codes)
+            codes = await self._transact([part.action for part in parts], patience)
+            if codes is None or await self._has_happened(write, parts, codes):
+                return
             await patience.pause(_unexpected(codes))
             await self._turn_away(write, changes)
 
-    async def _judge(self, write: Write, parts: list[Part], codes: list[str]) -> None:
-        """Raises what a cancelled transaction means; returns if it is to be tried again.
+    async def _has_happened(self, write: Write, parts: list[Part], codes: list[str]) -> bool:
+        """Judges a cancelled transaction: raises what it means; False if it is to be tried again.
+
+        True only if the change has taken effect all the same: by an attempt whose answer was lost.
 
         The order matters: a caller's own retry must be given its first answer, and never be told
-        that the time is taken (by itself).
+        that the time is taken (by itself). What met a conflict may hide a refusal, so nothing that
+        weighs less counts until that is known.
         """
-        failed = [
-            part
-            for part, code in zip(parts, codes, strict=True)
-            if code == "ConditionalCheckFailed"
-        ]
-        kinds = {part.kind for part in failed}
-        if "record" in kinds and write.record is not None:
-            await self._raise_answer(write)
-        if "schedule" in kinds:
-            raise ScheduleChangedError
-        if "appointment" in kinds:
-            raise AppointmentChangedError
-        final = {part.kind for part in failed if not part.replaces}
-        if "doctor" in final:
-            raise SlotTakenError("another appointment of the doctor holds the time")
-        if "patient" in final:
-            raise PatientBusyError("another appointment of the patient holds the time")
-        if not failed and not _TRANSIENT.intersection(codes):
+        if not set(codes) & {REFUSED, *_TRANSIENT}:
             raise _unexpected(codes)
+        judged = list(zip(parts, codes, strict=True))
+        if any(part.kind == "appointment" and code == REFUSED for part, code in judged):
+            found = await self.read_appointment(write.after.patient_id, write.after.key)
+            if found == write.after:
+                return True
+        for kind in _WEIGHT:
+            of_kind = [(part, code) for part, code in judged if part.kind == kind]
+            refused = [part for part, code in of_kind if code == REFUSED]
+            if refused and not all(part.replaces for part in refused):
+                await self._refuse(write, kind)
+            if refused or any(code in _TRANSIENT for _, code in of_kind):
+                break
+        return False
+
+    async def _refuse(self, write: Write, kind: Kind) -> None:
+        """Raises what it means that a part of this kind was refused; returns if nothing lasting."""
+        if kind == "record":
+            await self._raise_answer(write)
+        elif kind == "schedule":
+            raise ScheduleChangedError
+        elif kind == "appointment":
+            raise AppointmentChangedError
+        elif kind == "doctor":
+            raise SlotTakenError("another appointment of the doctor holds the time")
+        elif kind == "patient":
+            raise PatientBusyError("another appointment of the patient holds the time")
 
     async def _raise_answer(self, write: Write) -> None:
         record = write.record
@@ -213,8 +236,30 @@ class DynamoDBStore:
         days = await self._read_days(taking)
         for change in taking:
             if days[change.partition, change.day].taken & change.take & ~change.give:
-                await self._raise_answer(write)
-                raise SlotTakenError if change.kind == "doctor" else PatientBusyError
+                if await self._stands(write):
+                    await self._refuse(write, change.kind)
+                return
+
+    async def _stands(self, write: Write) -> bool:
+        """Whether a time that was read as taken, and not refused by a write, may be refused.
+
+        Versions only grow: those that are still as they were, now that the days have been read,
+        were so then. Raises what weighs more; False if the change has taken effect itself.
+        """
+        await self._raise_answer(write)
+        before, after = write.before, write.after
+        doctor = items.doctor_partition(after.doctor_id)
+        keys = [items.key(doctor, items.SCHEDULE_KEY), items.key(after.patient_id, after.key)]
+        found = {item["user_id"]["S"]: item for item in await self._get_many(keys)}
+        versions = {partition: int(item["version"]["N"]) for partition, item in found.items()}
+        present = found.get(after.patient_id)
+        if present is not None and items.appointment_of(present) == after:
+            return False
+        if versions.get(after.patient_id) != (before.version if before else None):
+            raise AppointmentChangedError
+        if versions.get(doctor) != write.schedule_version:
+            raise ScheduleChangedError
+        return True
 
     async def _read_days(self, changes: list[DayChange]) -> Mapping[tuple[str, int], DayState]:
         keys = [items.key(change.partition, items.day_key(change.day)) for change in changes]
@@ -231,11 +276,11 @@ class DynamoDBStore:
         A patient's list is read consistently; a doctor's comes from a global index and may lag
         by moments.
         """
-        query = _selection_query(selection)
+        query = selection_query(selection)
         if query is None:
             return [], None
         found: list[Item] = []
-        start = _start_key(selection, after) if after is not None else None
+        start = start_key(selection, after) if after is not None else None
         # One more than wanted tells whether there is a next page. A limit counts what is looked at,
         # before the filter: with one, a page's worth a call could take hundreds of calls.
         read = max(limit + 1, FILTERED_READ) if "FilterExpression" in query else limit + 1
@@ -318,80 +363,3 @@ class DynamoDBStore:
 
 def _unexpected(codes: list[str]) -> Exception:
     return RuntimeError(f"transaction cancelled: {codes}")
-
-
-def _selection_query(selection: Selection) -> dict[str, Any] | None:
-    """The Query of a selection by patient or by doctor; None where nothing can be in its span."""
-    values: Item = {}
-    filters: list[str] = []
-    names: dict[str, str] = {}
-    if selection.patient_id is not None:
-        query: dict[str, Any] = {"IndexName": BY_START, "ConsistentRead": True}
-        condition = "user_id = :owner"
-        values[":owner"] = {"S": selection.patient_id}
-        if selection.doctor_id is not None:
-            filters.append("doctor_id = :doctor")
-            values[":doctor"] = {"S": selection.doctor_id}
-    elif selection.doctor_id is not None:
-        query = {"IndexName": BY_DOCTOR}
-        condition = "doctor_id = :owner"
-        values[":owner"] = {"S": selection.doctor_id}
-    else:
-        raise ValueError("a selection names a patient or a doctor")
-    span = _span(selection)
-    if span is not None:
-        if span[0] > span[1]:
-            return None
-        condition += " AND starts_at BETWEEN :since AND :until"
-        values |= {":since": {"S": span[0]}, ":until": {"S": span[1]}}
-    if selection.status is not None:
-        filters.append("#status = :status")
-        names["#status"] = "status"
-        values[":status"] = {"S": selection.status.value}
-    query |= {"KeyConditionExpression": condition, "ExpressionAttributeValues": values}
-    if filters:
-        query["FilterExpression"] = " AND ".join(filters)
-    if names:
-        query["ExpressionAttributeNames"] = names
-    return query
-
-
-def _span(selection: Selection) -> tuple[str, str] | None:
-    """The first and the last start, as text, both included.
-
-    Starts are whole seconds, so what lies behind one comes before the next: `…:00` and `…:00Z~`
-    are bounds that need no calendar, which ends with the year 9999.
-    """
-    if selection.since is None and selection.until is None:
-        return None
-    since, until = _FIRST_DATE, _LAST_DATE + "~"
-    if selection.since is not None:
-        since = _second(selection.since) + ("~" if selection.since.microsecond else "")
-    if selection.until is not None:
-        until = _second(selection.until)
-        if not selection.until.microsecond:
-            until = until.removesuffix("Z")
-    return since, until
-
-
-def _second(moment: datetime) -> str:
-    return items.instant(moment.replace(microsecond=0))
-
-
-def _start_key(selection: Selection, after: Position) -> Item:
-    """Where a Query goes on.
-
-    Raises:
-        BadPositionError: no page of this selection ended there. Whoever knows how a cursor is made
-            can make one, and DynamoDB refuses a start outside of what is asked for.
-    """
-    starts_at, user_id, appointment_id = after
-    span = _span(selection)
-    if (selection.patient_id not in (None, user_id)) or (
-        span is not None and not span[0] <= starts_at <= span[1]
-    ):
-        raise BadPositionError("no page of this list ends there")
-    start = {**items.key(user_id, appointment_id), "starts_at": {"S": starts_at}}
-    if selection.patient_id is None and selection.doctor_id is not None:
-        start["doctor_id"] = {"S": selection.doctor_id}
-    return start
