@@ -13,10 +13,9 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,7 @@ from servicekit.ids import new_id
 from servicekit.testing import TokenMint
 from tools import environments
 from tools.emulator import Emulator
+from tools.load import Program, started
 from tools.processes import free_port
 
 ROUNDS = 5
@@ -67,8 +67,8 @@ async def measure() -> list[dict[str, Any]]:
     with Emulator(emulator_environment.python) as emulator:
         async with _fake_users(mint) as users, _client(emulator.url) as dynamodb:
             await create_table(dynamodb, TABLE)
-            async with _service(emulator.url, users) as (url, pid), _http() as http:
-                bench = Bench(http, url, pid, mint, emulator.url)
+            async with _service(emulator.url, users) as service, _http() as http:
+                bench = Bench(http, service, mint, emulator.url)
                 return [await bench.booking(), *await bench.slots()]
 
 
@@ -76,12 +76,12 @@ class Bench:
     """Drives a running service and the baseline in turns."""
 
     def __init__(
-        self, http: aiohttp.ClientSession, url: str, pid: int, mint: TokenMint, emulator: str
+        self, http: aiohttp.ClientSession, service: Program, mint: TokenMint, emulator: str
     ) -> None:
         """Take a session to drive with, and where the service, its process and its store are."""
         self._http = http
-        self._url = url
-        self._pid = pid
+        self._url = f"http://127.0.0.1:{service.port}"
+        self._pid = service.pid
         self._mint = mint
         self._emulator = emulator
         self._taken = 0
@@ -276,41 +276,14 @@ async def _fake_users(mint: TokenMint) -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-@asynccontextmanager
-async def _service(emulator: str, users: str) -> AsyncIterator[tuple[str, int]]:
-    port = free_port()
+def _service(emulator: str, users: str) -> AbstractAsyncContextManager[Program]:
     environment = {
-        **os.environ,
-        "APPOINTMENTS_PORT": str(port),
         "APPOINTMENTS_TABLE": TABLE,
         "APPOINTMENTS_DYNAMODB_ENDPOINT": emulator,
         "APPOINTMENTS_USERS_URL": users,
         "APPOINTMENTS_JWKS_URL": f"{users}/.well-known/jwks.json",
     }
-    with tempfile.TemporaryFile() as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "appointments_service", env=environment, stdout=log
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            await _until_healthy(url)
-            yield url, process.pid
-        finally:
-            process.terminate()
-            await process.wait()
-
-
-async def _until_healthy(url: str, seconds: float = 15.0) -> None:
-    async with aiohttp.ClientSession() as session:
-        until = time.monotonic() + seconds
-        while True:
-            try:
-                async with session.get(f"{url}/health"):
-                    return
-            except aiohttp.ClientConnectionError:
-                if time.monotonic() > until:
-                    raise
-                await asyncio.sleep(0.05)  # nothing tells when a port begins to listen
+    return started("appointments_service", environment=environment)
 
 
 async def bare(kind: str, emulator: str, calls: list[Any]) -> float:

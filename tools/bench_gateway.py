@@ -7,19 +7,18 @@ figure is the median over the rounds, so that what else the machine does hits bo
 
 import asyncio
 import json
-import os
 import statistics
 import sys
 import tempfile
-import time
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import uvloop
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
+
+from tools.load import drive, started
 
 PATH: Final = "/v1/users/me"
 DOCUMENT: Final = {
@@ -87,117 +86,6 @@ def _serve(app: web.Application) -> None:
     uvloop.run(serve())
 
 
-class LoadClient(asyncio.Protocol):
-    """One keep-alive connection that sends the next request when the answer is whole."""
-
-    def __init__(self, latencies: list[float], deadline: float) -> None:
-        """Collect latencies, in seconds, until the deadline of `time.perf_counter`."""
-        self._latencies = latencies
-        self._deadline = deadline
-        self._loop = asyncio.get_running_loop()
-        self._buffer = b""
-        self._sent = 0.0
-        self.done: asyncio.Future[None] = self._loop.create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send the first request."""
-        self._transport = cast(asyncio.Transport, transport)
-        self._send()
-
-    def data_received(self, data: bytes) -> None:
-        """Send the next request once the answer is whole."""
-        self._buffer += data
-        head, blank, body = self._buffer.partition(b"\r\n\r\n")
-        if not blank:
-            return
-        length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-        if len(body) < int(length):
-            return
-        now = time.perf_counter()
-        if not head.startswith(b"HTTP/1.1 200 "):
-            self.done.set_exception(RuntimeError(head.decode()))
-            return
-        self._latencies.append(now - self._sent)
-        self._buffer = b""
-        if now < self._deadline:
-            self._send()
-        else:
-            self._transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End, well only if the deadline has come."""
-        if self.done.done():
-            return
-        if exc is None and time.perf_counter() >= self._deadline:
-            self.done.set_result(None)
-        else:
-            self.done.set_exception(exc or RuntimeError("closed early"))
-
-    def _send(self) -> None:
-        self._sent = time.perf_counter()
-        self._transport.write(REQUEST)
-
-
-async def drive(port: int, concurrency: int, seconds: float) -> dict[str, float]:
-    """Load one server; returns requests a second, and p50 and p99 in milliseconds."""
-    loop = asyncio.get_running_loop()
-    latencies: list[float] = []
-    began = time.perf_counter()
-    clients = [
-        (
-            await loop.create_connection(
-                lambda: LoadClient(latencies, began + seconds), "127.0.0.1", port
-            )
-        )[1]
-        for _ in range(concurrency)
-    ]
-    async with asyncio.timeout(seconds + 30):
-        await asyncio.gather(*(client.done for client in clients))
-    elapsed = time.perf_counter() - began
-    centiles = statistics.quantiles(latencies, n=100)
-    return {
-        "rps": len(latencies) / elapsed,
-        "p50_ms": centiles[49] * 1000,
-        "p99_ms": centiles[98] * 1000,
-    }
-
-
-@asynccontextmanager
-async def started(
-    *arguments: str, until: str = "listening", environment: dict[str, str] | None = None
-) -> AsyncIterator[int]:
-    """Run one of our programs until the context ends; gives the port it says it listens on."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *arguments, stdout=PIPE, env={**os.environ, **(environment or {})}
-    )
-    try:
-        port = await _port(process, until)
-        drain = asyncio.create_task(_drain(process))
-        yield port
-    finally:
-        process.terminate()
-        await process.wait()
-    await drain
-
-
-async def _port(process: Process, until: str) -> int:
-    """Read events until the wanted one has come; gives the port of "listening"."""
-    assert process.stdout is not None  # noqa: S101, it was asked for
-    port: int = 0
-    while line := await process.stdout.readline():
-        event = json.loads(line)
-        port = int(event.get("port", port))
-        if until in (event["event"], event.get("state")):
-            return port
-    raise RuntimeError("the program ended before it was ready")
-
-
-async def _drain(process: Process) -> None:
-    assert process.stdout is not None  # noqa: S101, it was asked for
-    while await process.stdout.read(1 << 20):
-        pass
-
-
 async def measure(
     *, rounds: int = 7, seconds: float = 2.0, concurrency: int = 32
 ) -> dict[str, float]:
@@ -210,7 +98,7 @@ async def measure(
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         backend = await stack.enter_async_context(started("tools.bench_gateway", "backend"))
-        url = f"http://127.0.0.1:{backend}"
+        url = f"http://127.0.0.1:{backend.port}"
         targets = folder / "targets.json"
         targets.write_text(json.dumps({"users": [url]}))
         plain = await stack.enter_async_context(started("tools.bench_gateway", "plain", url))
@@ -221,13 +109,15 @@ async def measure(
                 environment={"GATEWAY_PORT": "0", "GATEWAY_TARGETS_FILE": str(targets)},
             )
         )
-        for port in (plain, gateway):
-            await drive(port, concurrency, seconds / 2)  # warm up
+        for program in (plain, gateway):
+            await drive(
+                program.port, REQUEST, concurrency=concurrency, seconds=seconds / 2
+            )  # warm up
         results: dict[str, list[float]] = {}
         for _ in range(rounds):
             figures = {
-                name: await drive(port, concurrency, seconds)
-                for name, port in (("plain", plain), ("gateway", gateway))
+                name: await drive(program.port, REQUEST, concurrency=concurrency, seconds=seconds)
+                for name, program in (("plain", plain), ("gateway", gateway))
             }
             for key in ("rps", "p50_ms", "p99_ms"):
                 for name in figures:

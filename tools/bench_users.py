@@ -13,9 +13,9 @@ import os
 import secrets
 import statistics
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +27,7 @@ import aiomysql
 import uvloop
 from aiohttp import web
 
-from tools.load import drive
+from tools.load import drive, started
 from tools.mysql import MySQLServer, find_server
 
 EMAIL: Final = "bench@clinic.example"
@@ -118,16 +118,16 @@ async def measure(
             "USERS_SEALING_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         }
         await _init(folder / "password", environment)
-        users = await stack.enter_async_context(_started("users_service", environment=environment))
-        token, user_id = await _sign_in(users, password)
+        users = await stack.enter_async_context(started("users_service", environment=environment))
+        token, user_id = await _sign_in(users.port, password)
         bare = await stack.enter_async_context(
-            _started("tools.bench_users", "baseline", url, user_id, environment={})
+            started("tools.bench_users", "baseline", url, user_id)
         )
         request = (
             f"GET /v1/users/me HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n"
             f"User-Agent: bench\r\nAuthorization: Bearer {token}\r\n\r\n"
         ).encode()
-        ports = {"bare": bare, "users": users}
+        ports = {"bare": bare.port, "users": users.port}
         for port in ports.values():
             await drive(port, request, concurrency=concurrency, seconds=seconds / 2)  # warm up
         results: dict[str, list[float]] = {}
@@ -163,37 +163,6 @@ async def _sign_in(port: int, password: str) -> tuple[str, str]:
         headers = {"Authorization": f"Bearer {token}"}
         async with session.get("/v1/users/me", headers=headers) as answer:
             return token, (await answer.json())["id"]
-
-
-@asynccontextmanager
-async def _started(*arguments: str, environment: dict[str, str]) -> AsyncIterator[int]:
-    """Runs one of our programs until the context ends; gives the port that it listens on."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *arguments, stdout=PIPE, env={**os.environ, **environment}
-    )
-    try:
-        port = await _port(process)
-        drain = asyncio.create_task(_drain(process))
-        yield port
-    finally:
-        process.terminate()
-        await process.wait()
-    await drain
-
-
-async def _port(process: Process) -> int:
-    assert process.stdout is not None  # noqa: S101 - it was asked for
-    while line := await process.stdout.readline():
-        event = json.loads(line)
-        if event["event"] == "listening":
-            return int(event["port"])
-    raise RuntimeError("the program ended before it listened")
-
-
-async def _drain(process: Process) -> None:
-    assert process.stdout is not None  # noqa: S101 - it was asked for
-    while await process.stdout.read(1 << 20):
-        pass
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tools.processes import die_with_parent, free_port
+from tools.processes import die_with_parent, end, free_port
 
 STOP_SECONDS = 60.0  # it writes its whole state as JSON when it ends
 # Signed links and forms are only good with the very key that the emulator was started with.
@@ -111,13 +111,13 @@ class Emulator:
             if _is_healthy(process, f"http://127.0.0.1:{port}"):
                 self._port, self._process = port, process
                 return
-            _end(process)
+            end(process, STOP_SECONDS)
         raise EmulatorError(f"MiniStack did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
     def stop(self) -> None:
         """End it and wait until it is gone; does nothing when it is not running."""
         if self._process is not None:
-            _end(self._process)
+            end(self._process, STOP_SECONDS)
             self._process = None
 
     def _spawn(self, port: int, log: Path) -> subprocess.Popen[bytes]:
@@ -143,12 +143,3 @@ def _is_healthy(process: subprocess.Popen[bytes], url: str) -> bool:
         except OSError:
             time.sleep(0.02)  # nothing tells when a listener appears
     return False
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -1,9 +1,18 @@
-"""A load of one HTTP request over and over, by a client that costs little beside the server."""
+"""What benchmarks share: programs started for a while, and a load of one request over and over.
+
+The client costs little beside the server that it measures.
+"""
 
 import asyncio
+import json
+import os
 import statistics
+import sys
 import time
-from typing import Final, cast
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple, cast
 
 _GRACE_SECONDS: Final = 30.0
 
@@ -86,3 +95,53 @@ async def drive(port: int, request: bytes, *, concurrency: int, seconds: float) 
         "p50_ms": centiles[49] * 1000,
         "p99_ms": centiles[98] * 1000,
     }
+
+
+class Program(NamedTuple):
+    """A program that runs, and the port that it listens on."""
+
+    port: int
+    pid: int
+
+
+@asynccontextmanager
+async def started(
+    *arguments: str, until: str = "listening", environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Program]:
+    """Runs `python -m` with the arguments until the context ends.
+
+    Args:
+        until: the event or state in the program's log (JSON lines) from which on it is ready.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", *arguments, stdout=PIPE, env={**os.environ, **(environment or {})}
+    )
+    try:
+        port = await _port(process, until)
+        drain = asyncio.create_task(_drain(process))
+        yield Program(port, process.pid)
+    finally:
+        process.terminate()
+        await process.wait()
+    await drain
+
+
+async def _port(process: Process, until: str) -> int:
+    """The port, once the log has told it and has said what `until` waits for."""
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    port, ready = 0, False
+    while not (port and ready):
+        line = await process.stdout.readline()
+        if not line:
+            raise RuntimeError("the program ended before it was ready")
+        event = json.loads(line)
+        port = int(event.get("port", port))
+        ready = ready or until in (event["event"], event.get("state"))
+    return port
+
+
+async def _drain(process: Process) -> None:
+    """A program must not wait for somebody to read its log."""
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    while await process.stdout.read(1 << 20):
+        pass

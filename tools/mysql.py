@@ -17,7 +17,7 @@ from typing import Self
 
 import pymysql
 
-from tools.processes import die_with_parent, free_port
+from tools.processes import die_with_parent, end, free_port
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
@@ -110,13 +110,13 @@ class MySQLServer:
             if self._answers(process, port):
                 self.port, self._process = port, process
                 return
-            _end(process)
+            end(process, _STOP_SECONDS)
         raise MySQLError(f"{self._program} did not start:\n{self._log_end()}")
 
     def stop(self) -> None:
         """End it and wait until it is gone; does nothing when it is not running."""
         if self._process is not None:
-            _end(self._process)
+            end(self._process, _STOP_SECONDS)
             self._process = None
 
     def _prepare(self) -> None:
@@ -198,12 +198,3 @@ class MySQLServer:
             else:
                 return True
         return False
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

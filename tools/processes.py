@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 
@@ -37,6 +38,16 @@ def die_with_parent(sign: signal.Signals = signal.SIGKILL) -> Callable[[], None]
             os._exit(126)
 
     return bind
+
+
+def end(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """End a process and wait until it is gone; kill it if it takes longer than `seconds`."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def free_port(preferred: int | None = None, host: str = "127.0.0.1") -> int:
