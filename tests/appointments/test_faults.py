@@ -171,16 +171,20 @@ async def test_an_effect_that_comes_late_is_recognized_as_the_writes_own(
 ) -> None:
     suite = await make_suite(faulty)
     await suite.set_hours()
-    # An attempt whose answer was lost takes effect while the next one meets it.
-    faulty.fail(WRITE, after=cancelled(CONFLICT, FINE, FINE, FINE, FINE))
+
+    def lose_an_answer_and_meet_a_conflict(*codes: str) -> None:
+        faulty.fail(WRITE, after=ReadTimeoutError(endpoint_url="http://127.0.0.1"))
+        faulty.fail(WRITE, before=cancelled(*codes))
+
+    lose_an_answer_and_meet_a_conflict(CONFLICT, FINE, FINE, FINE, FINE)
     made = await suite.booked()
-    faulty.fail(WRITE, after=cancelled(CONFLICT, FINE, FINE, FINE, FINE))
+    lose_an_answer_and_meet_a_conflict(CONFLICT, FINE, FINE, FINE, FINE)
     path = f"/v1/appointments/{made['id']}"
     moved = await suite.client.post(
         f"{path}/reschedule", json={"starts_at": "2026-03-03T09:30:00Z"}, headers=suite.patient()
     )
     assert moved.status == 200, await moved.text()
-    faulty.fail(WRITE, after=cancelled(CONFLICT, FINE, FINE, FINE))
+    lose_an_answer_and_meet_a_conflict(CONFLICT, FINE, FINE, FINE)
     ended = await suite.client.post(f"{path}/cancel", headers=suite.patient())
     assert ended.status == 200, await ended.text()
     assert (await ended.json())["version"] == 3

@@ -132,6 +132,17 @@ async def test_concurrent_changes_have_one_order(suite: Suite) -> None:
     assert len(await suite.slots("2026-03-03", "2026-03-03")) == 6
 
 
+async def test_of_equal_changes_at_one_moment_one_happens(suite: Suite) -> None:
+    await suite.set_hours()
+    made = await suite.booked()
+    to = {"starts_at": "2026-03-03T10:00:00Z"}
+    moves = [act(suite, made, "reschedule", suite.patient(), **to) for _ in range(5)]
+    assert sorted([answer.status for answer in await asyncio.gather(*moves)]) == [200] + [422] * 4
+    cancels = [act(suite, made, "cancel", suite.patient()) for _ in range(5)]
+    answers = await asyncio.gather(*cancels)
+    assert sorted([answer.status for answer in answers]) == [200] + [409] * 4
+
+
 async def test_what_is_not_yours_does_not_exist(suite: Suite) -> None:
     await suite.set_hours()
     made = await suite.booked()

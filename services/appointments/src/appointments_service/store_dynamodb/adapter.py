@@ -174,19 +174,22 @@ class DynamoDBStore:
             try:
                 parts = parts_of(self._table, write, days)
             except NotBookableError:
-                if await self._stands(write):
+                if await self._stands(write, patience.in_doubt):
                     raise
                 return
             codes = await self._transact([part.action for part in parts], patience)
-            if codes is None or await self._has_happened(write, parts, codes):
+            if codes is None or await self._has_happened(write, parts, codes, patience.in_doubt):
                 return
             await patience.pause(_unexpected(codes))
-            await self._turn_away(write, changes)
+            await self._turn_away(write, changes, patience.in_doubt)
 
-    async def _has_happened(self, write: Write, parts: list[Part], codes: list[str]) -> bool:
+    async def _has_happened(
+        self, write: Write, parts: list[Part], codes: list[str], in_doubt: bool
+    ) -> bool:
         """Judges a cancelled transaction: raises what it means; False if it is to be tried again.
 
-        True only if the change has taken effect all the same: by an attempt whose answer was lost.
+        True only if the change has taken effect all the same: by an attempt before this one whose
+        answer was lost (`in_doubt`).
 
         The order matters: a caller's own retry must be given its first answer, and never be told
         that the time is taken (by itself). What met a conflict may hide a refusal, so nothing that
@@ -195,9 +198,9 @@ class DynamoDBStore:
         if not set(codes) & {REFUSED, *_TRANSIENT}:
             raise _unexpected(codes)
         judged = list(zip(parts, codes, strict=True))
-        if any(part.kind == "appointment" and code == REFUSED for part, code in judged):
-            found = await self.read_appointment(write.after.patient_id, write.after.key)
-            if found == write.after:
+        if in_doubt and ("appointment", REFUSED) in [(part.kind, code) for part, code in judged]:
+            after = write.after
+            if await self.read_appointment(after.patient_id, after.key) == after:
                 return True
         for kind in _WEIGHT:
             of_kind = [(part, code) for part, code in judged if part.kind == kind]
@@ -228,7 +231,7 @@ class DynamoDBStore:
             if answer is not None:
                 raise AnsweredBeforeError(answer)
 
-    async def _turn_away(self, write: Write, changes: list[DayChange]) -> None:
+    async def _turn_away(self, write: Write, changes: list[DayChange], in_doubt: bool) -> None:
         """After a conflict: a read tells a loser more cheaply than another transaction would."""
         taking = [change for change in changes if change.take]
         if not taking:
@@ -236,15 +239,16 @@ class DynamoDBStore:
         days = await self._read_days(taking)
         for change in taking:
             if days[change.partition, change.day].taken & change.take & ~change.give:
-                if await self._stands(write):
+                if await self._stands(write, in_doubt):
                     await self._refuse(write, change.kind)
                 return
 
-    async def _stands(self, write: Write) -> bool:
+    async def _stands(self, write: Write, in_doubt: bool) -> bool:
         """Whether a time that was read as taken, and not refused by a write, may be refused.
 
         Versions only grow: those that are still as they were, now that the days have been read,
-        were so then. Raises what weighs more; False if the change has taken effect itself.
+        were so then. Raises what weighs more; False if the change has taken effect itself, by an
+        attempt whose answer was lost (`in_doubt`).
         """
         await self._raise_answer(write)
         before, after = write.before, write.after
@@ -253,7 +257,7 @@ class DynamoDBStore:
         found = {item["user_id"]["S"]: item for item in await self._get_many(keys)}
         versions = {partition: int(item["version"]["N"]) for partition, item in found.items()}
         present = found.get(after.patient_id)
-        if present is not None and items.appointment_of(present) == after:
+        if in_doubt and present is not None and items.appointment_of(present) == after:
             return False
         if versions.get(after.patient_id) != (before.version if before else None):
             raise AppointmentChangedError

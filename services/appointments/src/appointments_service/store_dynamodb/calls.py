@@ -34,9 +34,15 @@ _AWAY = frozenset({"ResourceNotFoundException", "UnrecognizedClientException"})
 
 
 class Patience:
-    """How long to go on trying, with full jitter between the attempts."""
+    """How long to go on trying, with full jitter between the attempts.
+
+    Attributes:
+        in_doubt: whether an attempt ended without an answer, and so may have taken effect, or may
+            yet do so.
+    """
 
     def __init__(self, seconds: float = DEADLINE_SECONDS) -> None:
+        self.in_doubt = False
         self._until = time.monotonic() + seconds
         self._pause = FIRST_PAUSE
 
@@ -51,8 +57,12 @@ class Patience:
 
 def is_passing(error: ClientError) -> bool:
     """Whether the same request may simply be sent again."""
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return error.response["Error"]["Code"] in _PASSING or status >= 500
+    return error.response["Error"]["Code"] in _PASSING or _status(error) >= 500
+
+
+def _status(error: ClientError) -> int:
+    status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status
 
 
 async def persist(call: Callable[[], Awaitable[T]], patience: Patience, *, attempts: int = 3) -> T:
@@ -70,8 +80,10 @@ async def persist(call: Callable[[], Awaitable[T]], patience: Patience, *, attem
                 raise StoreUnavailableError("the store is not ready") from error
             if not is_passing(error):
                 raise
+            patience.in_doubt |= _status(error) >= 500
             reason: Exception = error
         except (BotoCoreError, OSError, TimeoutError) as error:
+            patience.in_doubt = True
             reason = error
         if attempt + 1 < attempts:
             await patience.pause(reason)
