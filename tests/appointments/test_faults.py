@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
+from appointments_service.app import open_dynamodb
+from appointments_service.settings import Settings
+from appointments_service.store_dynamodb import DynamoDBStore
+from appointments_service.store_dynamodb.calls import DEADLINE_SECONDS, LONGEST_PAUSE
 from tests.appointments.conftest import MakeSuite, Suite
 
 
@@ -104,6 +108,14 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_token(
     assert len(set(faulty.tokens)) == 1
     read = await suite.client.get(f"/v1/appointments/{made['id']}", headers=suite.patient())
     assert await read.json() == made
+
+
+async def test_there_is_time_to_ask_again_for_an_answer_that_never_came(ministack: str) -> None:
+    async with open_dynamodb(Settings(dynamodb_endpoint=ministack)) as store:
+        assert isinstance(store, DynamoDBStore)
+        waits = store._client.meta.config
+    assert 2 * (waits.read_timeout + LONGEST_PAUSE) < DEADLINE_SECONDS
+    assert 2 * (waits.connect_timeout + LONGEST_PAUSE) < DEADLINE_SECONDS
 
 
 REFUSED, CONFLICT, FINE = "ConditionalCheckFailed", "TransactionConflict", "None"

@@ -30,6 +30,10 @@ SERVICE = "appointments"
 OpenStore = Callable[[Settings], AbstractAsyncContextManager[AppointmentStore]]
 Clock = Callable[[], datetime]
 
+# Twice this and the pauses fit into what one call of the store may take in all, or a lost answer
+# would never be asked for again.
+ANSWER_SECONDS = 3.0
+
 
 def utc_now() -> datetime:
     """The moment, in UTC."""
@@ -43,6 +47,7 @@ async def open_dynamodb(settings: Settings) -> AsyncIterator[AppointmentStore]:
         "dynamodb",
         endpoint=settings.dynamodb_endpoint,
         region=settings.region,
+        read_timeout=ANSWER_SECONDS,
         # DynamoDB has no use for either, and asking costs every call.
         request_checksum_calculation="when_required",
         disable_request_compression=True,

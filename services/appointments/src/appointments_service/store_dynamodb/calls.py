@@ -12,7 +12,7 @@ from appointments_service.errors import StoreUnavailableError
 
 T = TypeVar("T")
 
-DEADLINE_SECONDS = 4.0
+DEADLINE_SECONDS = 8.0
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.5
 
