@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.client import Client, open_client
 from tests.e2e.clinic import Clinic, Person
+from tests.e2e.documents import Operation, operations
 from tests.e2e.examples import Desk, make_desk
 from tests.e2e.running import SCALE, RunningSuite, running_suite
 
@@ -67,6 +68,11 @@ def documents(suite: RunningSuite) -> dict[str, Any]:
         with urllib.request.urlopen(f"{suite.gateway}/v1/openapi/{service}.json") as answer:
             found[service] = json.load(answer)
     return found
+
+
+@pytest.fixture(scope="session")
+def every_operation(documents: dict[str, Any]) -> list[Operation]:
+    return operations(documents)
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from openapi_spec_validator import validate
-
 METHODS = ("get", "put", "post", "patch", "delete")
 
 # Where a value stands in a body: names of members and numbers of items.
@@ -64,10 +62,9 @@ class Operation:
 
 
 def operations(documents: dict[str, Any]) -> list[Operation]:
-    """All operations of all documents, which are valid."""
+    """All operations of all documents."""
     found = []
     for document in documents.values():
-        validate(document)
         for path, item in document["paths"].items():
             found += [
                 Operation(document, path, method.upper(), item[method])

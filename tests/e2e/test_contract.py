@@ -5,10 +5,11 @@ import re
 from typing import Any
 
 import pytest
+from openapi_spec_validator import validate
 
 from tests.e2e.client import Answer, Client, faults
 from tests.e2e.conftest import People
-from tests.e2e.documents import METHODS, operations
+from tests.e2e.documents import METHODS, Operation
 from tests.e2e.running import RunningSuite
 from tools.environments import ROOT
 
@@ -67,14 +68,15 @@ async def ask(client: Client, method: str, target: str, **more: Any) -> Answer:
     return answer
 
 
-def test_every_operation_of_the_contract_is_there(documents: dict[str, Any]) -> None:
+def test_every_operation_of_the_contract_is_there(every_operation: list[Operation]) -> None:
     assert not set(CONTRACT.strip().splitlines()) - {
-        operation.name for operation in operations(documents)
+        operation.name for operation in every_operation
     }
 
 
-def test_the_documents_name_only_what_they_hold(documents: dict[str, Any]) -> None:
+def test_the_documents_are_valid_and_name_only_what_they_hold(documents: dict[str, Any]) -> None:
     for document in documents.values():
+        validate(document)
         for reference in re.findall(r'"\$ref": "([^"]+)"', json.dumps(document)):
             found: Any = document
             for part in reference.removeprefix("#/").split("/"):
@@ -89,9 +91,9 @@ def test_what_is_served_is_what_is_committed(documents: dict[str, Any], service:
 
 
 async def test_without_a_token_nothing_that_needs_one_is_answered(
-    documents: dict[str, Any], client: Client
+    every_operation: list[Operation], client: Client
 ) -> None:
-    secured = [one for one in operations(documents) if one.needs_token]
+    secured = [one for one in every_operation if one.needs_token]
     assert len(secured) > 25
     for operation in secured:
         # A body that could not be read is no reason to tell a stranger so.
@@ -102,9 +104,9 @@ async def test_without_a_token_nothing_that_needs_one_is_answered(
 
 
 async def test_a_bad_token_is_refused_wherever_one_is_looked_at(
-    documents: dict[str, Any], client: Client
+    every_operation: list[Operation], client: Client
 ) -> None:
-    for operation in operations(documents):
+    for operation in every_operation:
         answer = await ask(client, operation.method, target_of(operation.path), token="no.good.one")
         assert (answer.status == 401) == operation.takes_token or answer.status in (400, 415), (
             answer
@@ -112,10 +114,10 @@ async def test_a_bad_token_is_refused_wherever_one_is_looked_at(
 
 
 async def test_another_method_is_refused_and_the_right_ones_named(
-    documents: dict[str, Any], client: Client, people: People
+    every_operation: list[Operation], client: Client, people: People
 ) -> None:
     by_path: dict[str, set[str]] = {}
-    for operation in operations(documents):
+    for operation in every_operation:
         by_path.setdefault(target_of(operation.path), set()).add(operation.method)
     # Where a fixed path and one with an id meet, the methods of both count.
     by_path["/v1/users/me"] |= by_path[f"/v1/users/{AN_ID}"]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.client import Client
 from tests.e2e.clinic import Clinic
-from tests.e2e.documents import Operation, Place, operations
+from tests.e2e.documents import Operation, Place
 from tests.e2e.examples import EXAMPLES, Desk
 from tests.e2e.running import RunningSuite
 
@@ -58,8 +58,8 @@ OTHER_TYPES = [
 
 
 @pytest.fixture
-def with_bodies(documents: dict[str, Any]) -> list[Operation]:
-    found = [one for one in operations(documents) if one.has_body]
+def with_bodies(every_operation: list[Operation]) -> list[Operation]:
+    found = [one for one in every_operation if one.has_body]
     missing = {one.name for one in found} - EXAMPLES.keys()
     assert not missing, f"an operation without an example: {missing}"
     return found

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from tests.e2e.client import Client
 from tests.e2e.clinic import ALWAYS, at, today
 from tests.e2e.conftest import People
-from tests.e2e.documents import Operation, operations
+from tests.e2e.documents import Operation
 from tests.e2e.examples import Desk
 from tests.e2e.running import RunningSuite
 
@@ -29,10 +28,10 @@ def target_of(operation: Operation, **ids: str) -> str:
 
 
 async def test_ids_that_are_none(
-    client: Client, documents: dict[str, Any], desks: list[Desk]
+    client: Client, every_operation: list[Operation], desks: list[Desk]
 ) -> None:
     desk = desks[0]
-    with_ids = [one for one in operations(documents) if one.parameters("path")]
+    with_ids = [one for one in every_operation if one.parameters("path")]
     assert len(with_ids) > 20
     for operation in with_ids:
         if operation.path.endswith(("/contact", "/name")):
@@ -167,10 +166,10 @@ async def test_instants_at_both_ends_of_time(
 
 
 async def test_limits_and_cursors_that_are_none(
-    client: Client, documents: dict[str, Any], desks: list[Desk]
+    client: Client, every_operation: list[Operation], desks: list[Desk]
 ) -> None:
     desk = desks[0]
-    lists = [one for one in operations(documents) if "cursor" in one.parameters("query")]
+    lists = [one for one in every_operation if "cursor" in one.parameters("query")]
     assert len(lists) >= 5
     for operation in lists:
         target = target_of(operation, doctor_id=desk.doctor.id)

@@ -15,9 +15,10 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from servicekit.wire import is_id
 from tests.e2e.client import Answer, Client, open_client
 from tests.e2e.clinic import PASSWORD, Clinic, at, today
-from tests.e2e.documents import Operation, Place, operations
+from tests.e2e.documents import Operation, Place
 from tests.e2e.examples import EXAMPLES, Desk, admin_of, patient_of
 from tests.e2e.running import RunningSuite
 
@@ -29,6 +30,10 @@ Try = Callable[[set[Field]], Awaitable[Answer]]
 _ELSEWHERE = {"POST /v1/appointments/{id}/cancel", "POST /v1/auth/login"}
 
 _LONGEST_QUERY = 12_000  # bytes; a load balancer takes no longer lines than 16 K
+
+
+# What an id that is well formed, and nobody's, is answered with nothing for.
+_EMPTY_FOR_UNKNOWN = ("/overrides", "/explain")
 
 
 @pytest.fixture
@@ -141,13 +146,13 @@ async def check_stored(
 
 async def test_in_every_field_of_every_body(
     clinic: Clinic,
-    documents: dict[str, Any],
+    every_operation: list[Operation],
     desks: list[Desk],
     strings: list[str],
     suite: RunningSuite,
 ) -> None:
     taken: Counter[str] = Counter()
-    with_text = [one for one in operations(documents) if one.has_body and one.text_fields()]
+    with_text = [one for one in every_operation if one.has_body and one.text_fields()]
     for operation in with_text:
         if operation.name in _ELSEWHERE:
             continue  # logins have a test of their own; a reason to cancel goes with each booking
@@ -188,7 +193,7 @@ async def test_as_names_of_members(clinic: Clinic, desks: list[Desk], strings: l
 
 
 async def test_in_every_query(
-    client: Client, documents: dict[str, Any], desks: list[Desk], strings: list[str]
+    client: Client, every_operation: list[Operation], desks: list[Desk], strings: list[str]
 ) -> None:
     good = {"from": str(today()), "to": str(today()), "starts_at": at(1, 0)}
     by_code = {"bad_cursor": "cursor", "not_found": "appointment_id"}
@@ -213,7 +218,7 @@ async def test_in_every_query(
             answer = await settle(tried, attempt, partial(named_in_body, some, by_code))
             assert answer.status in (200, 302) or not tried, (operation.name, text, tried, answer)
 
-    for operation in operations(documents):
+    for operation in every_operation:
         if operation.parameters("query"):
             await share(desks, strings, partial(do, operation))
 
@@ -234,22 +239,28 @@ def _path(operation: Operation, desk: Desk, **instead: str) -> str:
 
 
 async def test_in_every_path(
-    clinic: Clinic, documents: dict[str, Any], desks: list[Desk], strings: list[str]
+    clinic: Clinic, every_operation: list[Operation], desks: list[Desk], strings: list[str]
 ) -> None:
     service = await clinic.service_token("appointments")
-    for operation in operations(documents):
+    for operation in every_operation:
         for name in operation.parameters("path"):
 
             async def do(
                 desk: Desk, text: str, name: str = name, op: Operation = operation
             ) -> None:
-                target = _path(op, desk, **{name: quote(text, safe="")})
+                days = f"from={today()}&to={today()}&starts_at={at(1, 0)}"
+                target = f"{_path(op, desk, **{name: quote(text, safe='')})}?{days}"
                 token = service if op.path.endswith(("/contact", "/name")) else desk.admin.token
                 body = example.body(desk) if (example := EXAMPLES.get(op.name)) else None
                 if body is not None:
                     body.pop(name, None)  # it may be there as well
                 answer = await clinic.client.call(op.method, target, body, token=token)
-                expected = (422,) if name == "date" and text else (404, 405)
+                expected = {404, 405}
+                # The router takes no braces in a path's part.
+                if name == "date" and text and not {*text} & {*"{}"}:
+                    expected = {422}
+                elif op.path.endswith(_EMPTY_FOR_UNKNOWN) and is_id(text):
+                    expected = {200}
                 assert answer.status in expected, answer
 
             await share(desks, strings, do)
