@@ -260,7 +260,8 @@ async def _fake_users(mint: TokenMint) -> AsyncIterator[str]:
 
     async def doctor(request: web.Request) -> web.Response:
         found = {"id": request.match_info["id"], "full_name": "Dr. Bench"}
-        return web.json_response({**found, "accepting_patients": True})
+        lease = {"Cache-Control": "private, max-age=1"}  # as users gives it
+        return web.json_response({**found, "accepting_patients": True}, headers=lease)
 
     async def jwks(_request: web.Request) -> web.Response:
         return web.json_response(mint.jwks)

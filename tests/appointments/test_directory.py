@@ -1,10 +1,16 @@
 """Shared questions: never an answer to a question that was asked before the caller came."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
 
-from appointments_service.directory_users import SharedQuestions
+from appointments_service.directory import Doctor
+from appointments_service.directory_users import SharedQuestions, UsersDirectory
+from servicekit.peers import Peer
 
 
 class Oracle:
@@ -83,3 +89,69 @@ async def test_a_failure_is_every_sharers_failure_and_nobody_elses() -> None:
     assert await shared.answer("doc") == 3
     with pytest.raises(KeyError):
         shared._asked["doc"]
+
+
+class LeasingUsers:
+    """Answers about doctors with a lease; `accepting` is what it would say now."""
+
+    def __init__(self, lease: str) -> None:
+        self.accepting = True
+        self.asked = 0
+        self._headers = {"Cache-Control": lease}
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/v1/doctors/{id}", self._doctor)
+        return app
+
+    async def _doctor(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        if request.match_info["id"] == "nobody":
+            return web.json_response({"code": "not_found"}, status=404)
+        doctor = {"id": "doc", "full_name": "Doc", "accepting_patients": self.accepting}
+        return web.json_response(doctor, headers=self._headers)
+
+
+class Seconds:
+    """A clock that only goes when it is told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@asynccontextmanager
+async def directory(users: LeasingUsers, now: Seconds) -> AsyncIterator[UsersDirectory]:
+    async with TestServer(users.app()) as server, ClientSession() as session:
+        yield UsersDirectory(Peer(session, str(server.make_url("/"))), None, now)
+
+
+async def test_a_lease_is_relied_on_from_its_question_to_its_end_and_no_longer() -> None:
+    users, now = LeasingUsers("private, max-age=1"), Seconds()
+    async with directory(users, now) as asks:
+        assert await asks.doctor("doc") == Doctor("doc", "Doc", True)
+        users.accepting = False
+        now.now += 0.999
+        assert await asks.doctor("doc") == Doctor("doc", "Doc", True)
+        assert users.asked == 1
+        now.now += 0.001
+        assert await asks.doctor("doc") == Doctor("doc", "Doc", False)
+
+
+@pytest.mark.parametrize("lease", ["", "no-store", "private, max-age=0", "s-max-age=9"])
+async def test_without_a_lease_users_is_asked_each_time(lease: str) -> None:
+    users = LeasingUsers(lease)
+    async with directory(users, Seconds()) as asks:
+        await asks.doctor("doc")
+        await asks.doctor("doc")
+        assert users.asked == 2
+
+
+async def test_that_somebody_is_no_doctor_is_never_kept() -> None:
+    users = LeasingUsers("private, max-age=1")
+    async with directory(users, Seconds()) as asks:
+        assert await asks.doctor("nobody") is None
+        assert await asks.doctor("nobody") is None
+        assert users.asked == 2

@@ -142,11 +142,22 @@ Instance = Callable[[], Awaitable[Api]]
 
 
 @pytest.fixture
-def instance(settings: UsersSettings, clock: FakeClock, aiohttp_client: AiohttpClient) -> Instance:
+def waits() -> list[float]:
+    """For how long the service has waited, in seconds, each time that it would have."""
+    return []
+
+
+@pytest.fixture
+def instance(
+    settings: UsersSettings, clock: FakeClock, waits: list[float], aiohttp_client: AiohttpClient
+) -> Instance:
     """Starts one more instance over the same database."""
 
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+
     async def start() -> Api:
-        return Api(await aiohttp_client(create_app(settings, clock=clock)))
+        return Api(await aiohttp_client(create_app(settings, clock=clock, wait=wait)))
 
     return start
 

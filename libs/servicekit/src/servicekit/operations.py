@@ -49,8 +49,11 @@ class Call(Generic[B, Q]):
 
         Weak tags never match. Raises ProblemError (400) for a malformed header.
         """
-        given = ", ".join(self.request.headers.getall("If-Match", ()))
-        if not given or given.strip() == "*":
+        headers = self.request.headers.getall("If-Match", None)
+        if headers is None:
+            return None
+        given = ", ".join(headers)
+        if given.strip() == "*":
             return None
         if not _etags(given):
             raise ProblemError(BAD_HEADER, "If-Match is not a list of entity tags")

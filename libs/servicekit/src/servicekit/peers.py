@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import jwt
 
 from servicekit.context import current_trace
 
+_MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})(?=[\s,]|$)", re.IGNORECASE)
+
 
 class PeerUnavailableError(Exception):
     """The other service didn't give an answer that says anything: away, late, or failing."""
@@ -25,6 +28,8 @@ class PeerAnswer:
 
     status: int
     body: Any
+    max_age: int = 0
+    """For how many seconds after the question was sent the answer may be relied on."""
 
 
 class Peer:
@@ -73,9 +78,15 @@ class Peer:
                 return PeerAnswer(response.status, None)
             raise PeerUnavailableError(f"{method} {path}: {response.status} without JSON")
         try:
-            return PeerAnswer(response.status, json.loads(raw))
+            return PeerAnswer(response.status, json.loads(raw), _max_age(response))
         except ValueError as error:
             raise PeerUnavailableError(f"{method} {path}: broken JSON") from error
+
+
+def _max_age(response: aiohttp.ClientResponse) -> int:
+    """What Cache-Control (RFC 9111) allows, 0 where it says nothing."""
+    found = _MAX_AGE.search(response.headers.get("Cache-Control", ""))
+    return int(found[1]) if found is not None else 0
 
 
 class ServiceTokens:
@@ -104,16 +115,28 @@ class ServiceTokens:
         self._audience = audience
         self._margin = margin
         self._clock = clock
-        self._lock = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None
         self._token = ""
         self._expires_at = 0.0
 
     async def token(self) -> str:
-        """A token good for at least `margin` seconds more. Raises PeerUnavailableError."""
-        async with self._lock:
-            if self._clock() >= self._expires_at - self._margin:
-                await self._renew()
-            return self._token
+        """A token good for at least `margin` seconds more. Raises PeerUnavailableError.
+
+        All who need a new one wait for one question and share what comes of it, a failure too: one
+        after the other, each would wait for a deadline of its own.
+        """
+        if self._clock() >= self._expires_at - self._margin:
+            if self._renewal is None:
+                self._renewal = asyncio.create_task(self._renew())
+                self._renewal.add_done_callback(self._renewed)
+            # Shielded: one caller that goes away must not take the token from the others.
+            await asyncio.shield(self._renewal)
+        return self._token
+
+    def _renewed(self, renewal: asyncio.Task[None]) -> None:
+        self._renewal = None
+        if not renewal.cancelled():
+            renewal.exception()  # seen, even if all who waited for it have gone
 
     async def _renew(self) -> None:
         now = self._clock()
@@ -131,5 +154,8 @@ class ServiceTokens:
         )
         if answer.status != HTTPStatus.OK:
             raise PeerUnavailableError(f"users refused the assertion: {answer.status}")
-        self._token = answer.body["access_token"]
-        self._expires_at = now + float(answer.body["expires_in"])
+        try:
+            token, lifetime = answer.body["access_token"], float(answer.body["expires_in"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise PeerUnavailableError("users answered something else than a token") from error
+        self._token, self._expires_at = str(token), now + lifetime

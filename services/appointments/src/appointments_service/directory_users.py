@@ -1,22 +1,28 @@
 """The directory as the users service keeps it, asked over HTTP.
 
-Doctors are asked for anew for each request: whether one takes patients may have changed a moment
-ago, and what is offered must be what can be booked. So that a rush on one doctor doesn't become a
-rush on users, the requests that come while a question is under way share the next one: never the
-one under way, which may have been answered before what they must see.
+What users says of a doctor may be relied on for a second after the question was sent: it is a
+lease, and users answers a change of whether a doctor can be booked only when all leases have
+lapsed. So what is kept here is never older than what anybody was told.
+
+So that a rush on one doctor doesn't become a rush on users, the requests that come while a question
+is under way share the next one: never the one under way, which may have been answered before what
+they must see.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import quote
 
 from appointments_service.directory import Doctor, Patient
 from appointments_service.errors import UsersUnavailableError
-from servicekit.peers import Peer, PeerUnavailableError, ServiceTokens
+from servicekit.peers import Peer, PeerAnswer, PeerUnavailableError, ServiceTokens
 
 T = TypeVar("T")
+
+KEPT_LEASES = 4096
 
 
 class SharedQuestions(Generic[T]):
@@ -56,22 +62,45 @@ class SharedQuestions(Generic[T]):
 
 
 class UsersDirectory:
-    """`Directory` over the users service's public and service operations."""
+    """`Directory` over the users service's public and service operations.
 
-    def __init__(self, users: Peer, tokens: ServiceTokens | None) -> None:
+    Args:
+        tokens: to ask for patients with; None where this service has no key of its own.
+        now: a clock that never goes back, in seconds.
+    """
+
+    def __init__(
+        self,
+        users: Peer,
+        tokens: ServiceTokens | None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._users = users
         self._tokens = tokens
+        self._now = now
         self._doctors = SharedQuestions(self._ask_doctor)
+        self._leased: dict[str, tuple[Doctor, float]] = {}
 
     async def doctor(self, doctor_id: str) -> Doctor | None:
         """The doctor, None if there is none of this id. Raises UsersUnavailableError."""
+        leased = self._leased.get(doctor_id)
+        if leased is not None and self._now() < leased[1]:
+            return leased[0]
         return await self._doctors.answer(doctor_id)
 
     async def _ask_doctor(self, doctor_id: str) -> Doctor | None:
+        asked_at = self._now()
         answer = await self._get(f"/v1/doctors/{quote(doctor_id, safe='')}", None)
         if answer is None:
+            self._leased.pop(doctor_id, None)
             return None
-        return Doctor(answer["id"], answer["full_name"], answer["accepting_patients"])
+        found = answer.body
+        doctor = Doctor(found["id"], found["full_name"], found["accepting_patients"])
+        if answer.max_age:
+            if len(self._leased) >= KEPT_LEASES:
+                self._leased.clear()
+            self._leased[doctor_id] = (doctor, asked_at + answer.max_age)
+        return doctor
 
     async def patient(self, patient_id: str) -> Patient | None:
         """The patient, None if there is no active one of this id."""
@@ -82,11 +111,14 @@ class UsersDirectory:
         except PeerUnavailableError as error:
             raise UsersUnavailableError(str(error)) from error
         answer = await self._get(f"/v1/users/{quote(patient_id, safe='')}/name", token)
-        if answer is None or answer["role"] != "patient" or answer["status"] != "active":
+        if answer is None:
             return None
-        return Patient(answer["id"], answer["full_name"])
+        found = answer.body
+        if found["role"] != "patient" or found["status"] != "active":
+            return None
+        return Patient(found["id"], found["full_name"])
 
-    async def _get(self, path: str, token: str | None) -> dict[str, Any] | None:
+    async def _get(self, path: str, token: str | None) -> PeerAnswer | None:
         try:
             answer = await self._users.call("GET", path, token=token)
         except PeerUnavailableError as error:
@@ -95,5 +127,4 @@ class UsersDirectory:
             return None
         if answer.status != HTTPStatus.OK:
             raise UsersUnavailableError(f"users answered {answer.status}")
-        found: dict[str, Any] = answer.body
-        return found
+        return answer

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -18,7 +18,7 @@ from users_service.errors import StoreUnavailableError
 from users_service.handlers import USE_CASES, load_account
 from users_service.routes import OPERATIONS, PROBLEMS
 from users_service.service import UseCases
-from users_service.service.accounts import Accounts, Directory
+from users_service.service.accounts import Accounts, Directory, Leases
 from users_service.service.clients import Clients
 from users_service.service.keys import KeyRing, Sealing
 from users_service.service.passwords import PasswordHasher
@@ -31,6 +31,7 @@ from users_service.store_mysql import open_store as open_database
 log = structlog.get_logger()
 
 Clock = Callable[[], datetime]
+Wait = Callable[[float], Awaitable[None]]
 OpenStore = Callable[[UsersSettings], AbstractAsyncContextManager[Store]]
 
 FORGET_SECONDS: Final = 3600.0
@@ -57,7 +58,7 @@ async def migrate_database(settings: UsersSettings) -> None:
 
 @asynccontextmanager
 async def open_use_cases(
-    settings: UsersSettings, store: Store, clock: Clock
+    settings: UsersSettings, store: Store, clock: Clock, wait: Wait = asyncio.sleep
 ) -> AsyncIterator[UseCases]:
     """The use cases over a store; their threads live until the end of the context."""
     sealing = Sealing(settings.sealing_key_bytes)
@@ -71,9 +72,10 @@ async def open_use_cases(
         parallelism=settings.argon2_parallelism,
         workers=settings.hash_workers,
     ) as passwords:
+        leases = Leases(settings.doctor_lease_seconds, wait)
         yield UseCases(
-            accounts=Accounts(store, passwords, clock),
-            directory=Directory(store),
+            accounts=Accounts(store, passwords, clock, leases),
+            directory=Directory(store, leases),
             sessions=Sessions(
                 store,
                 passwords,
@@ -92,6 +94,7 @@ def create_app(
     *,
     open_store: OpenStore = open_configured_store,
     clock: Clock = now_utc,
+    wait: Wait = asyncio.sleep,
 ) -> web.Application:
     """The service as an application; what it needs is opened when it starts.
 
@@ -102,7 +105,9 @@ def create_app(
     async def everything(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(open_store(settings))
-            use_cases = await stack.enter_async_context(open_use_cases(settings, store, clock))
+            use_cases = await stack.enter_async_context(
+                open_use_cases(settings, store, clock, wait)
+            )
             app[USE_CASES] = use_cases
             app[VERIFIER] = JWTVerifier(
                 issuer=settings.token_issuer,

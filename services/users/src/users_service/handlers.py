@@ -150,7 +150,12 @@ async def list_doctors(call: Call[Nothing, schemas.DoctorsQuery]) -> web.Respons
 
 async def get_doctor(call: Call[Nothing, NoQuery]) -> web.Response:
     """GET /v1/doctors/{id}."""
-    return _doctor(await _use_cases(call).directory.doctor(call.path["id"]))
+    directory = _use_cases(call).directory
+    doctor = await directory.doctor(call.path["id"])
+    # Private: whoever relies on it counts from its own question, not from a cache's.
+    lease = f"private, max-age={directory.lease_seconds}"
+    headers = {**etag(doctor.version), "Cache-Control": lease}
+    return answer(_of_doctor(doctor), headers=headers)
 
 
 async def describe_doctor(call: Call[schemas.Description, NoQuery]) -> web.Response:

@@ -41,6 +41,8 @@ class UsersSettings(ServiceSettings):
     argon2_memory_kib: Annotated[int, Field(ge=8, le=4 * 1024 * 1024)] = 65536
     argon2_parallelism: Annotated[int, Field(ge=1, le=64)] = 4
     hash_workers: Annotated[int, Field(ge=1, le=64)] = 2
+    doctor_lease_seconds: Annotated[int, Field(ge=0, le=10)] = 1
+    """How long other services may rely on what they were told of a doctor."""
 
     @property
     def sealing_key_bytes(self) -> bytes:

@@ -21,8 +21,10 @@ from appointments_service.domain.buckets import (
 from appointments_service.domain.schedules import Interval, Override, Schedule, hours_on
 
 HOUR = 3600
-# Callers ask for few different spans of one doctor's days; what is kept of them is bounded.
+# Callers ask for few different spans of one doctor's days; what is kept of them is bounded, or a
+# crawler through two years of days would fill the memory (half hours of a working day: 13 KB each).
 KEPT_SPANS = 64
+KEPT_DATES = 124
 
 # A date of any zone lies within this many seconds of the same date's midnight in UTC: offsets
 # reach from -12 to +14 hours, and one more for an hour that is repeated at the date's end.
@@ -82,6 +84,8 @@ class Hours:
         """The slots of a date in the schedule's zone."""
         grid = self._grids.get(day)
         if grid is None:
+            if len(self._grids) >= KEPT_DATES:
+                self._grids.clear()
             grid = self._grids[day] = self._compute(day)
         return grid
 

@@ -1,6 +1,6 @@
 """Accounts: registering, looking up, changing; and the doctors' directory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -31,6 +31,24 @@ from users_service.store import DoctorFilter, UserFilter, UserStore
 
 Versions = frozenset[int] | None
 
+
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """What others were told of a doctor they may rely on for so many seconds.
+
+    So a change of whether a doctor can be booked is answered only when every lease given before it
+    has lapsed: whoever asks after the answer meets nobody who still believes the old state.
+    """
+
+    seconds: int
+    wait: Callable[[float], Awaitable[None]]
+
+    async def lapse(self) -> None:
+        """Returns when no lease is left that was given before now."""
+        if self.seconds:
+            await self.wait(self.seconds)
+
+
 _ADMIN_FIELDS = frozenset({"role", "status"})
 
 
@@ -51,11 +69,16 @@ class Accounts:
     """The use cases about accounts."""
 
     def __init__(
-        self, store: UserStore, passwords: PasswordHasher, clock: Callable[[], datetime]
+        self,
+        store: UserStore,
+        passwords: PasswordHasher,
+        clock: Callable[[], datetime],
+        leases: Leases,
     ) -> None:
         self._store = store
         self._passwords = passwords
         self._clock = clock
+        self._leases = leases
 
     async def create(self, new: NewAccount) -> User:
         """A new, active account. Raises WeakPasswordError, InvalidFieldError, EmailTakenError."""
@@ -145,15 +168,28 @@ class Accounts:
                 return before
             after = replace(changed, version=before.version + 1, updated_at=self._clock())
             if await self._store.change_user(before, after):
+                if _is_listed(before) and not _is_listed(after):
+                    await self._leases.lapse()
                 return after
             # Somebody else changed it in between: look again.
+
+
+def _is_listed(user: User) -> bool:
+    """Whether the doctors' directory shows the account."""
+    return user.role is Role.DOCTOR and user.is_active
 
 
 class Directory:
     """The use cases about doctors."""
 
-    def __init__(self, store: UserStore) -> None:
+    def __init__(self, store: UserStore, leases: Leases) -> None:
         self._store = store
+        self._leases = leases
+
+    @property
+    def lease_seconds(self) -> int:
+        """For how long what is told of a doctor may be relied on."""
+        return self._leases.seconds
 
     async def doctor(self, user_id: str) -> Doctor:
         """An active doctor. Raises UnknownDoctorError."""
@@ -203,4 +239,6 @@ class Directory:
                 return before
             after = replace(changed, version=before.version + 1)
             if await self._store.change_doctor(before, after):
+                if before.accepting_patients != after.accepting_patients:
+                    await self._leases.lapse()
                 return after
