@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appointments_service.domain.availability import (
+    KEPT_DATES,
     Hours,
     Slot,
     find_slot,
@@ -131,6 +132,14 @@ def test_a_repeated_hour_counts_twice_and_a_skipped_one_not_at_all() -> None:
     assert len(berlin.grid(date(2026, 10, 25)).slots) == 4
     assert len(berlin.grid(date(2026, 3, 29)).slots) == 2
     assert len(berlin.grid(date(2026, 3, 30)).slots) == 3
+
+
+def test_what_is_kept_of_a_doctors_days_is_bounded() -> None:
+    hours = Hours(schedule("UTC", dict.fromkeys(WEEKDAYS, (Interval(540, 1020),))), {})
+    days = [date(2026, 3, 1) + timedelta(days=n) for n in range(3 * KEPT_DATES)]
+    starts = [list(hours.grid(day).slots) for day in days]
+    assert len(hours._grids) <= KEPT_DATES
+    assert [list(hours.grid(day).slots) for day in days] == starts
 
 
 NOW = datetime(2026, 3, 27, 11, 2, 30, 5, tzinfo=UTC)
