@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from appointments_service.directory import Doctor
 from appointments_service.directory_users import SharedQuestions, UsersDirectory
+from appointments_service.errors import UsersUnavailableError
 from servicekit.peers import Peer
 
 
@@ -155,3 +156,16 @@ async def test_that_somebody_is_no_doctor_is_never_kept() -> None:
         assert await asks.doctor("nobody") is None
         assert await asks.doctor("nobody") is None
         assert users.asked == 2
+
+
+@pytest.mark.parametrize("body", [[], {}, None, {"id": "doc"}])
+async def test_an_answer_that_is_none_leaves_unknown_who_somebody_is(body: object) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response(body)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app) as server, ClientSession() as session:
+        asks = UsersDirectory(Peer(session, str(server.make_url("/"))), None)
+        with pytest.raises(UsersUnavailableError, match="something else"):
+            await asks.doctor("doc")

@@ -11,7 +11,8 @@ they must see.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Generic, TypeVar
 from urllib.parse import quote
@@ -61,6 +62,15 @@ class SharedQuestions(Generic[T]):
             marker.cancel()
 
 
+@contextmanager
+def _as_agreed() -> Iterator[None]:
+    """For reading what users answered: what isn't as its document says is no answer."""
+    try:
+        yield
+    except (KeyError, TypeError) as error:
+        raise UsersUnavailableError("users answered something else") from error
+
+
 class UsersDirectory:
     """`Directory` over the users service's public and service operations.
 
@@ -94,8 +104,9 @@ class UsersDirectory:
         if answer is None:
             self._leased.pop(doctor_id, None)
             return None
-        found = answer.body
-        doctor = Doctor(found["id"], found["full_name"], found["accepting_patients"])
+        with _as_agreed():
+            found = answer.body
+            doctor = Doctor(found["id"], found["full_name"], found["accepting_patients"])
         if answer.max_age:
             if len(self._leased) >= KEPT_LEASES:
                 self._leased.clear()
@@ -113,10 +124,11 @@ class UsersDirectory:
         answer = await self._get(f"/v1/users/{quote(patient_id, safe='')}/name", token)
         if answer is None:
             return None
-        found = answer.body
-        if found["role"] != "patient" or found["status"] != "active":
-            return None
-        return Patient(found["id"], found["full_name"])
+        with _as_agreed():
+            found = answer.body
+            if found["role"] != "patient" or found["status"] != "active":
+                return None
+            return Patient(found["id"], found["full_name"])
 
     async def _get(self, path: str, token: str | None) -> PeerAnswer | None:
         try:
