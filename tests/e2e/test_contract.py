@@ -8,8 +8,10 @@ import pytest
 from openapi_spec_validator import validate
 
 from tests.e2e.client import Answer, Client, faults
+from tests.e2e.clinic import at
 from tests.e2e.conftest import People
 from tests.e2e.documents import METHODS, Operation
+from tests.e2e.examples import Desk
 from tests.e2e.running import RunningSuite
 from tools.environments import ROOT
 
@@ -205,9 +207,13 @@ async def test_lists_come_in_pages_that_lead_through_all(client: Client, people:
 
 
 async def test_if_match_is_honoured_by_every_change_of_a_versioned_thing(
-    client: Client, people: People
+    client: Client, people: People, desks: list[Desk]
 ) -> None:
-    admin, doctor = people.admin, people.doctor
+    admin, doctor, desk = people.admin, people.doctor, desks[0]
+    appointment = f"/v1/appointments/{desk.appointment}"
+    file = f"/v1/files/{desk.appointment}/{desk.file}"
+    override = f"/v1/schedules/{desk.doctor.id}/overrides/2027-02-01"
+    await client.ok("PUT", override, {"closed": True}, token=desk.doctor.token)
     profile = {"specialty": "cardiology", "bio": "Hearts.", "accepting_patients": True}
     hours = {"timezone": "UTC", "weekly": {}, "slot_minutes": 5}
     stale = [("If-Match", '"999999"')]
@@ -217,9 +223,63 @@ async def test_if_match_is_honoured_by_every_change_of_a_versioned_thing(
         ("PUT", f"/v1/doctors/{doctor.id}", {**profile, "bio": "Other."}),
         ("PUT", f"/v1/schedules/{doctor.id}", hours),
         ("PUT", f"/v1/schedules/{doctor.id}/overrides/2027-01-01", {"closed": True}),
+        ("DELETE", override, None),
+        ("POST", f"{appointment}/reschedule", {"starts_at": at(9, 0)}),
+        ("POST", f"{appointment}/cancel", None),
+        ("POST", f"{appointment}/check-in", None),
+        ("POST", f"{appointment}/complete", None),
+        ("POST", f"{appointment}/no-show", None),
+        ("DELETE", file, None),
     ]:
         more: dict[str, Any] = {"token": admin.token, "headers": stale}
         await client.refused(412, "version_mismatch", method, target, body, **more)
-    for target in ("/v1/users/me", f"/v1/doctors/{doctor.id}", f"/v1/schedules/{doctor.id}"):
+    for target in (
+        "/v1/users/me",
+        f"/v1/users/{doctor.id}",
+        f"/v1/doctors/{doctor.id}",
+        f"/v1/schedules/{doctor.id}",
+        appointment,
+        file,
+    ):
         answer = await client.call("GET", target, token=admin.token)
         assert answer.headers["ETag"] == f'"{answer.json["version"]}"'
+
+
+async def test_a_post_that_needs_no_input_takes_none_an_empty_one_or_an_empty_object(
+    client: Client, every_operation: list[Operation], people: People
+) -> None:
+    posts = [one for one in every_operation if one.method == "POST"]
+    without = [one for one in posts if not one.has_body or one.body_may_be_empty]
+    assert len(without) >= 5
+    as_json = [("Content-Type", "application/json")]
+    for operation in without:
+        ask_for = (client, "POST", target_of(operation.path))
+        token = people.admin.token
+        for body, headers in ((None, []), (b"", []), (b"", as_json), (b"{}", as_json)):
+            answer = await ask(*ask_for, token=token, body=body, headers=headers)
+            assert answer.status == 404, answer  # it was let in, and found nothing of this id
+        answer = await ask(*ask_for, token=token, body=b'{"surplus": 1}', headers=as_json)
+        assert answer.status == 422, answer
+
+
+async def test_who_is_not_named_may_not(
+    client: Client, every_operation: list[Operation], people: People
+) -> None:
+    callers = {"admin": people.admin, "doctor": people.doctor, "patient": people.patient}
+    refused = 0
+    for operation in every_operation:
+        if not operation.needs_token:
+            continue
+        who = re.search(
+            r"Who: ([a-z, ]+?)(?: \(.*\))?\.$|Who: a service", operation.item["description"]
+        )
+        assert who is not None, operation.name
+        named = set((who[1] or "").split(", "))
+        for role, person in callers.items():
+            if role in named:
+                continue
+            target = target_of(operation.path)
+            answer = await ask(client, operation.method, target, token=person.token)
+            assert (answer.status, answer.code) == (403, "forbidden"), answer
+            refused += 1
+    assert refused > 12
