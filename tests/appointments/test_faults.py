@@ -1,5 +1,6 @@
 """What DynamoDB does on a bad day, which no emulator does by itself."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -200,6 +201,28 @@ async def test_an_effect_that_comes_late_is_recognized_as_the_writes_own(
     ended = await suite.client.post(f"{path}/cancel", headers=suite.patient())
     assert ended.status == 200, await ended.text()
     assert (await ended.json())["version"] == 3
+
+
+async def test_of_equal_moves_in_doubt_with_one_key_one_is_the_first(
+    make_suite: MakeSuite, faulty: FaultyClient
+) -> None:
+    suite = await make_suite(faulty)
+    await suite.set_hours()
+    made = await suite.booked()
+    for _ in range(2):  # nobody knows whether either of the first two attempts took effect
+        faulty.fail(WRITE, before=ReadTimeoutError(endpoint_url="http://127.0.0.1"))
+    moves = [
+        suite.client.post(
+            f"/v1/appointments/{made['id']}/reschedule",
+            json={"starts_at": "2026-03-03T10:00:00Z"},
+            headers={**suite.patient(), "Idempotency-Key": "one"},
+        )
+        for _ in range(2)
+    ]
+    answers = await asyncio.gather(*moves)
+    assert [answer.status for answer in answers] == [200, 200]
+    replayed = ["Idempotency-Replayed" in answer.headers for answer in answers]
+    assert sorted(replayed) == [False, True]
 
 
 async def test_throttling_is_waited_out(make_suite: MakeSuite, faulty: FaultyClient) -> None:

@@ -189,7 +189,7 @@ class DynamoDBStore:
         """Judges a cancelled transaction: raises what it means; False if it is to be tried again.
 
         True only if the change has taken effect all the same: by an attempt before this one whose
-        answer was lost (`in_doubt`).
+        answer was lost (`in_doubt`). Where there is a record, that is what tells of it.
 
         The order matters: a caller's own retry must be given its first answer, and never be told
         that the time is taken (by itself). What met a conflict may hide a refusal, so nothing that
@@ -198,16 +198,17 @@ class DynamoDBStore:
         if not set(codes) & {REFUSED, *_TRANSIENT}:
             raise _unexpected(codes)
         judged = list(zip(parts, codes, strict=True))
-        if in_doubt and ("appointment", REFUSED) in [(part.kind, code) for part, code in judged]:
+        if in_doubt and write.record is None:
             after = write.after
-            if await self.read_appointment(after.patient_id, after.key) == after:
+            refused = any(part.kind == "appointment" and code == REFUSED for part, code in judged)
+            if refused and await self.read_appointment(after.patient_id, after.key) == after:
                 return True
         for kind in _WEIGHT:
             of_kind = [(part, code) for part, code in judged if part.kind == kind]
-            refused = [part for part, code in of_kind if code == REFUSED]
-            if refused and not all(part.replaces for part in refused):
+            failed = [part for part, code in of_kind if code == REFUSED]
+            if failed and not all(part.replaces for part in failed):
                 await self._refuse(write, kind)
-            if refused or any(code in _TRANSIENT for _, code in of_kind):
+            if failed or any(code in _TRANSIENT for _, code in of_kind):
                 break
         return False
 
