@@ -5,11 +5,25 @@ import socket
 import sys
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pydantic import AfterValidator, Field, FilePath, ValidationError
 from pydantic_settings import BaseSettings
 
 DEVELOPMENT_ISSUER = "https://issuer.localhost"
 DEFAULT_AUDIENCE = "appointments-platform"
+
+
+def _private_key(path: FilePath) -> FilePath:
+    try:
+        load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError("not a file with an unencrypted private key in PEM") from error
+    return path
+
+
+PrivateKeyFile = Annotated[FilePath, AfterValidator(_private_key)]
+"""A file with a private key that can be signed with: found out at start, not at the first call."""
 
 
 class ServiceSettings(BaseSettings):

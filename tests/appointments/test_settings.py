@@ -1,0 +1,82 @@
+"""What the service is told: checked before anything starts."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from appointments_service.settings import Settings
+from servicekit.settings import load_settings
+
+README = Path(__file__).resolve().parents[2] / "services" / "appointments" / "README.md"
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "APPOINTMENTS_TOKEN_ISSUER": "https://clinic.example",
+    "APPOINTMENTS_TOKEN_AUDIENCE": "clinic",
+    "APPOINTMENTS_JWKS_URL": "https://clinic.example/.well-known/jwks.json",
+    "APPOINTMENTS_USERS_URL": "https://clinic.example",
+    "APPOINTMENTS_TABLE": "clinic-appointments",
+    "APPOINTMENTS_CLINIC_TIMEZONE": "Europe/Berlin",
+    "AWS_REGION": "eu-central-1",
+}
+
+
+def test_development_needs_none() -> None:
+    settings = Settings()
+    assert (settings.table, settings.clinic_timezone) == ("appointments", "UTC")
+
+
+@pytest.mark.parametrize("missing", [None, *sorted(set(PRODUCTION) - {"ENVIRONMENT"})])
+def test_production_takes_no_default(monkeypatch: pytest.MonkeyPatch, missing: str | None) -> None:
+    for name, value in PRODUCTION.items():
+        if name != missing:
+            monkeypatch.setenv(name, value)
+    if missing is None:
+        assert Settings().clinic_timezone == "Europe/Berlin"
+        return
+    with pytest.raises(ValidationError, match=missing):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("APPOINTMENTS_JWKS_URL", "file:///etc/passwd"),
+        ("APPOINTMENTS_USERS_URL", "users:8080"),
+        ("APPOINTMENTS_DYNAMODB_ENDPOINT", "127.0.0.1:4566"),
+        ("APPOINTMENTS_TABLE", "a b"),
+        ("APPOINTMENTS_CLINIC_TIMEZONE", "Mars/Olympus"),
+        ("APPOINTMENTS_USERS_DEADLINE_SECONDS", "0"),
+        ("APPOINTMENTS_SERVICE_KEY_FILE", "/nowhere/key.pem"),
+        ("AWS_REGION", ""),
+    ],
+)
+def test_bad_settings_are_one_line_and_exit_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        load_settings(Settings)
+    assert ended.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert name in line
+
+
+def test_a_key_that_is_none_is_found_at_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, service_key: Path
+) -> None:
+    monkeypatch.setenv("APPOINTMENTS_SERVICE_KEY_FILE", str(service_key))
+    assert Settings().service_key_file == service_key
+    broken = tmp_path / "broken.pem"
+    broken.write_text("-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n")
+    monkeypatch.setenv("APPOINTMENTS_SERVICE_KEY_FILE", str(broken))
+    with pytest.raises(ValidationError, match="private key in PEM"):
+        Settings()
+
+
+def test_the_readme_lists_every_setting() -> None:
+    listed = README.read_text()
+    for name, info in Settings.model_fields.items():
+        variable = str(info.validation_alias or name.upper())
+        shown = variable if info.validation_alias else f"_{variable}`"
+        assert shown in listed, variable
