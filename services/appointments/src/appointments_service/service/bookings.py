@@ -283,6 +283,8 @@ class Bookings:
             return Done(await attempt(), None)
         except AnsweredBeforeError as answered:
             answer = answered.answer
+        except StoreUnavailableError:
+            raise  # where the write found nobody, a read would only take as long again
         except AppointmentsError:
             found = await self._answer(idempotency)
             if found is None:
