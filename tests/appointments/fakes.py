@@ -12,6 +12,7 @@ class FakeUsers:
     doctors: dict[str, dict[str, object]] = field(default_factory=dict)
     patients: dict[str, dict[str, object]] = field(default_factory=dict)
     away: bool = False
+    service_token: str = "service-token"
     asked: list[str] = field(default_factory=list)
 
     def add_doctor(self, doctor_id: str, name: str = "Dr. Who", accepting: bool = True) -> str:
@@ -50,10 +51,10 @@ class FakeUsers:
         return self._answer(request, self.doctors.get(request.match_info["id"]))
 
     async def _patient(self, request: web.Request) -> web.Response:
-        if request.headers.get("Authorization") != "Bearer service-token":
+        if request.headers.get("Authorization") != f"Bearer {self.service_token}":
             return web.json_response({"code": "invalid_token"}, status=401)
         return self._answer(request, self.patients.get(request.match_info["id"]))
 
     async def _token(self, request: web.Request) -> web.Response:
         assert (await request.json())["client_assertion"]
-        return self._answer(request, {"access_token": "service-token", "expires_in": 300})
+        return self._answer(request, {"access_token": self.service_token, "expires_in": 300})

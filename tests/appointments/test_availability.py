@@ -1,5 +1,7 @@
 """Availability against an oracle that walks through the instants one bucket at a time."""
 
+import gc
+import weakref
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -9,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appointments_service.domain.availability import (
-    KEPT_DATES,
     Hours,
+    Shelf,
     Slot,
     find_slot,
     open_slots,
@@ -134,12 +136,17 @@ def test_a_repeated_hour_counts_twice_and_a_skipped_one_not_at_all() -> None:
     assert len(berlin.grid(date(2026, 3, 30)).slots) == 3
 
 
-def test_what_is_kept_of_a_doctors_days_is_bounded() -> None:
-    hours = Hours(schedule("UTC", dict.fromkeys(WEEKDAYS, (Interval(540, 1020),))), {})
-    days = [date(2026, 3, 1) + timedelta(days=n) for n in range(3 * KEPT_DATES)]
-    starts = [list(hours.grid(day).slots) for day in days]
-    assert len(hours._grids) <= KEPT_DATES
-    assert [list(hours.grid(day).slots) for day in days] == starts
+def test_what_is_kept_of_all_doctors_days_is_bounded() -> None:
+    weekly = dict.fromkeys(WEEKDAYS, (Interval(540, 1020),))
+    shelf = Shelf(slots=10 * 17)
+    doctors = [Hours(schedule(weekly=weekly), {}, shelf) for _ in range(3)]
+    days = [date(2026, 3, 1) + timedelta(days=n) for n in range(8)]
+    first = [weakref.ref(hours.grid(day)) for hours in doctors for day in days]
+    gc.collect()
+    assert [grid() is not None for grid in first] == [False] * 14 + [True] * 10
+    kept = doctors[2].grid(days[0])
+    assert kept is first[16]()
+    assert doctors[0].grid(days[0]).slots.keys() == kept.slots.keys()
 
 
 NOW = datetime(2026, 3, 27, 11, 2, 30, 5, tzinfo=UTC)

@@ -169,3 +169,17 @@ async def test_users_away_is_an_honest_503(suite: Suite) -> None:
     assert (await suite.client.get("/v1/schedules/doc")).status == 200
     suite.users.away = False
     await suite.booked()
+
+
+async def test_a_service_token_that_is_refused_is_renewed_at_once(suite: Suite) -> None:
+    await suite.set_hours()
+    suite.users.add_patient("ana", "Ana")
+
+    async def book_for_ana(hour: str) -> int:
+        body = {"doctor_id": "doc", "starts_at": f"2026-03-03T{hour}:00Z", "patient_id": "ana"}
+        answer = await suite.client.post("/v1/appointments", json=body, headers=suite.admin())
+        return answer.status
+
+    assert await book_for_ana("09:00") == 201
+    suite.users.service_token = "after a change of keys"
+    assert await book_for_ana("09:30") == 201

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servicekit.paging import decode_cursor, encode_cursor
+from servicekit.bodies import parse_query
+from servicekit.paging import Paged, decode_cursor, encode_cursor
 from servicekit.problems import BAD_CURSOR, ProblemError
 
 positions = st.one_of(st.text(), st.lists(st.text(), max_size=3), st.integers())
@@ -45,3 +46,10 @@ def test_not_one_character_may_be_another(position: str) -> None:
                 assert refused("list", cursor[:place] + other + cursor[place + 1 :])
     for longer in (cursor + "=", cursor + "A", cursor + "\n", " " + cursor):
         assert refused("list", longer)
+
+
+@pytest.mark.parametrize("limit", ["1_0", "1.0", "+1", " 1", "", "0x1", "١", "-1", "0", "201"])
+def test_a_limit_is_digits_from_1_to_200(limit: str) -> None:
+    with pytest.raises(ProblemError) as refused:
+        parse_query(Paged, {"limit": limit})
+    assert refused.value.problem.code == "validation_failed"

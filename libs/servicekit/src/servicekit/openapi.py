@@ -115,7 +115,7 @@ def _operation(
         "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
         "responses": _answers(operation, references) | _refusals(operation, problems),
     }
-    if operation.versioned and operation.method != "GET":
+    if _changes_a_version(operation):
         item["parameters"].append(_header("If-Match", "change only this version"))
     if operation.idempotent:
         item["parameters"].append(_header("Idempotency-Key", "1 to 255 visible ASCII characters"))
@@ -131,6 +131,12 @@ def _operation(
     else:
         item["security"] = []
     return item
+
+
+def _changes_a_version(operation: AnyOperation) -> bool:
+    """Whether it changes a thing that has versions; a new thing (no id in the path) has none."""
+    changes = operation.method != "GET" and bool(_parameters_of(operation.path))
+    return operation.versioned and changes
 
 
 def _who(access: Access) -> str:
@@ -211,7 +217,7 @@ def _refusals(
         listed.append(VALIDATION_FAILED)
     if _parameters_of(operation.path):
         listed.append(NOT_FOUND)
-    if operation.versioned and operation.method != "GET":
+    if _changes_a_version(operation):
         listed += [BAD_HEADER, VERSION_MISMATCH]
     by_status: dict[int, list[str]] = {}
     for problem in listed:

@@ -11,7 +11,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from servicekit.problems import BAD_CURSOR, ProblemError
 from servicekit.wire import Query, Wire
@@ -21,10 +21,17 @@ T = TypeVar("T")
 _DIGEST_BYTES = 9
 
 
+def _whole_number(value: object) -> object:
+    """Digits only: `1_0`, `1.0` and `+1` are numbers to Python, and to nobody who sends them."""
+    if isinstance(value, str) and not (value.isascii() and value.removeprefix("-").isdigit()):
+        raise ValueError("must be a whole number")
+    return value
+
+
 class Paged(Query):
     """The parameters of every list."""
 
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    limit: Annotated[int, BeforeValidator(_whole_number), Field(ge=1, le=200)] = 50
     cursor: Annotated[str, Field(max_length=1024)] | None = None
 
 

@@ -133,6 +133,10 @@ class ServiceTokens:
             await asyncio.shield(self._renewal)
         return self._token
 
+    def forget(self) -> None:
+        """Drops the token, for one that was refused: the next is a new one."""
+        self._expires_at = 0.0
+
     def _renewed(self, renewal: asyncio.Task[None]) -> None:
         self._renewal = None
         if not renewal.cancelled():

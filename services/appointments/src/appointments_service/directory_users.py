@@ -100,8 +100,11 @@ class UsersDirectory:
 
     async def _ask_doctor(self, doctor_id: str) -> Doctor | None:
         asked_at = self._now()
-        answer = await self._get(f"/v1/doctors/{quote(doctor_id, safe='')}", None)
-        if answer is None:
+        try:
+            answer = await self._users.call("GET", f"/v1/doctors/{quote(doctor_id, safe='')}")
+        except PeerUnavailableError as error:
+            raise UsersUnavailableError(str(error)) from error
+        if not _found(answer):
             self._leased.pop(doctor_id, None)
             return None
         with _as_agreed():
@@ -117,12 +120,16 @@ class UsersDirectory:
         """The patient, None if there is no active one of this id."""
         if self._tokens is None:
             raise UsersUnavailableError("this service has no key to sign in with")
+        path = f"/v1/users/{quote(patient_id, safe='')}/name"
         try:
-            token = await self._tokens.token()
+            answer = await self._users.call("GET", path, token=await self._tokens.token())
+            if answer.status == HTTPStatus.UNAUTHORIZED:
+                # Its key may have been withdrawn before the token's time was over.
+                self._tokens.forget()
+                answer = await self._users.call("GET", path, token=await self._tokens.token())
         except PeerUnavailableError as error:
             raise UsersUnavailableError(str(error)) from error
-        answer = await self._get(f"/v1/users/{quote(patient_id, safe='')}/name", token)
-        if answer is None:
+        if not _found(answer):
             return None
         with _as_agreed():
             found = answer.body
@@ -130,13 +137,9 @@ class UsersDirectory:
                 return None
             return Patient(found["id"], found["full_name"])
 
-    async def _get(self, path: str, token: str | None) -> PeerAnswer | None:
-        try:
-            answer = await self._users.call("GET", path, token=token)
-        except PeerUnavailableError as error:
-            raise UsersUnavailableError(str(error)) from error
-        if answer.status == HTTPStatus.NOT_FOUND:
-            return None
-        if answer.status != HTTPStatus.OK:
-            raise UsersUnavailableError(f"users answered {answer.status}")
-        return answer
+
+def _found(answer: PeerAnswer) -> bool:
+    """Whether users knows whom it was asked about. Raises UsersUnavailableError."""
+    if answer.status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
+        raise UsersUnavailableError(f"users answered {answer.status}")
+    return answer.status == HTTPStatus.OK

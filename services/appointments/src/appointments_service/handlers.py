@@ -13,6 +13,7 @@ from appointments_service.domain.appointments import Actor, Status
 from appointments_service.errors import BadPositionError, InvalidFieldError
 from appointments_service.service.bookings import Bookings, Done, Idempotency
 from appointments_service.service.schedules import DETAILS, Schedules
+from appointments_service.slot_texts import encode_slots
 from appointments_service.store import Selection
 from servicekit.auth import Caller
 from servicekit.operations import Call, answer, etag, no_content
@@ -114,7 +115,7 @@ async def list_slots(call: Call[Nothing, schemas.DateRange]) -> web.Response:
     schedule, days = await call.request.app[SCHEDULES].open_days(
         call.path["doctor_id"], call.query.from_, call.query.to, _patient_id(call.caller_or_none)
     )
-    body = schemas.encode_slots(schedule, days)
+    body = encode_slots(schedule, days)
     return web.Response(body=body, content_type="application/json", charset="utf-8")
 
 

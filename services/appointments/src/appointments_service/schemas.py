@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime, time, timedelta
-from functools import lru_cache
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -11,7 +10,6 @@ from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints, 
 
 from appointments_service.domain import appointments, schedules
 from appointments_service.domain.appointments import Status
-from appointments_service.domain.availability import DayGrid, OpenDay, moment_of
 from appointments_service.domain.schedules import DAY_MINUTES, WEEKDAYS
 from appointments_service.errors import InvalidFieldError
 from servicekit.paging import Page, Paged
@@ -205,33 +203,6 @@ class Slots(Wire):
     doctor_id: str
     timezone: str
     slots: list[Slot]
-
-
-# Slots are the same text whenever they are listed, and a month has hundreds of them: the text of
-# a slot is made once, and so is that of a whole day of which nothing is taken.
-@lru_cache(maxsize=1 << 16)
-def _slot_json(start: int, end: int) -> bytes:
-    slot = Slot(starts_at=moment_of(start), ends_at=moment_of(end))
-    return slot.model_dump_json().encode()
-
-
-@lru_cache(maxsize=1 << 13)
-def _day_json(grid: DayGrid) -> bytes:
-    return b",".join([_slot_json(slot.start, slot.end) for slot in grid.slots.values()])
-
-
-def encode_slots(schedule: schedules.Schedule, days: Iterable[OpenDay]) -> bytes:
-    """A `Slots` document as JSON."""
-    head = Slots.model_construct(
-        doctor_id=schedule.doctor_id, timezone=schedule.timezone, slots=[]
-    ).model_dump_json()
-    texts = [
-        _day_json(day.grid)
-        if day.slots is None
-        else b",".join([_slot_json(slot.start, slot.end) for slot in day.slots])
-        for day in days
-    ]
-    return head.encode()[:-2] + b",".join(filter(None, texts)) + b"]}"
 
 
 class ExplainQuery(Query):

@@ -5,6 +5,7 @@ an hour that the clocks repeat counts twice, one that they skip not at all. In e
 such instants, starts step by the slot's length of elapsed time. Instants are Unix seconds here.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -21,10 +22,10 @@ from appointments_service.domain.buckets import (
 from appointments_service.domain.schedules import Interval, Override, Schedule, hours_on
 
 HOUR = 3600
-# Callers ask for few different spans of one doctor's days; what is kept of them is bounded, or a
-# crawler through two years of days would fill the memory (half hours of a working day: 13 KB each).
+# Callers ask for few different spans of one doctor's days; what is kept of them is bounded.
 KEPT_SPANS = 64
-KEPT_DATES = 124
+# Some 60 MB, whoever crawls through how many doctors' days.
+KEPT_SLOTS = 100_000
 
 # A date of any zone lies within this many seconds of the same date's midnight in UTC: offsets
 # reach from -12 to +14 hours, and one more for an hour that is repeated at the date's end.
@@ -44,7 +45,7 @@ class Slot:
     patient_claims: Claims
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class DayGrid:
     """All slots of one date, booked or not, and the unbroken runs of open hours they lie in."""
 
@@ -70,24 +71,52 @@ def dates_from(first: date, last: date) -> Iterator[date]:
         yield first + timedelta(days=n)
 
 
-class Hours:
-    """A schedule in one version with its overrides, and the grids computed from them so far."""
+class Shelf:
+    """The grids that were used last, of all doctors together, up to a number of slots."""
 
-    def __init__(self, schedule: Schedule, overrides: Mapping[date, Override]) -> None:
+    def __init__(self, slots: int = KEPT_SLOTS) -> None:
+        self._room = slots
+        self._grids: OrderedDict[tuple[Hours, date], DayGrid] = OrderedDict()
+
+    def grid(self, hours: "Hours", day: date) -> DayGrid:
+        """The grid of a date, computed if it isn't here."""
+        grid = self._grids.get((hours, day))
+        if grid is not None:
+            self._grids.move_to_end((hours, day))
+            return grid
+        grid = self._grids[hours, day] = hours.compute(day)
+        self._room -= _size(grid)
+        while self._room < 0:
+            self._room += _size(self._grids.popitem(last=False)[1])
+        return grid
+
+
+def _size(grid: DayGrid) -> int:
+    return 1 + len(grid.slots)
+
+
+class Hours:
+    """A schedule in one version with its overrides, and the grids computed from them.
+
+    Args:
+        shelf: where the grids are kept; one of its own by default.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        overrides: Mapping[date, Override],
+        shelf: Shelf | None = None,
+    ) -> None:
         self.schedule = schedule
         self.overrides = overrides
         self._zone = ZoneInfo(schedule.timezone)
-        self._grids: dict[date, DayGrid] = {}
+        self._shelf = shelf or Shelf()
         self._utc_days: dict[tuple[date, date], tuple[int, ...]] = {}
 
     def grid(self, day: date) -> DayGrid:
         """The slots of a date in the schedule's zone."""
-        grid = self._grids.get(day)
-        if grid is None:
-            if len(self._grids) >= KEPT_DATES:
-                self._grids.clear()
-            grid = self._grids[day] = self._compute(day)
-        return grid
+        return self._shelf.grid(self, day)
 
     def local_date(self, moment: int) -> date:
         """The date of an instant in the schedule's zone."""
@@ -121,11 +150,13 @@ class Hours:
             self._utc_days[first, last] = days
         return days
 
-    def _compute(self, day: date) -> DayGrid:
+    def compute(self, day: date) -> DayGrid:
+        """The slots of a date, computed anew."""
         schedule = self.schedule
         length = schedule.slot_minutes * 60
         before = schedule.buffer_before_minutes * 60
         after = schedule.buffer_after_minutes * 60
+        buffers = before or after
         hours = hours_on(schedule, self.overrides, day)
         runs = tuple(runs_of(self._zone, day, hours)) if hours else ()
         # Sorted, since on a day with a repeated hour the runs of two intervals may alternate.
@@ -138,8 +169,8 @@ class Hours:
             start: Slot(
                 start,
                 start + length,
-                claims_of(start - before, start + length + after),
-                claims_of(start, start + length),
+                claimed := claims_of(start - before, start + length + after),
+                claims_of(start, start + length) if buffers else claimed,
             )
             for start in starts
         }

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
-from appointments_service.domain.availability import Hours
+from appointments_service.domain.availability import Hours, Shelf
 from appointments_service.domain.schedules import Schedule
 from appointments_service.store import AppointmentStore
 
@@ -25,6 +25,7 @@ class HoursCache:
         self._store = store
         self._clock = clock
         self._capacity = capacity
+        self._shelf = Shelf()
         self._kept: OrderedDict[str, Hours] = OrderedDict()
 
     def known(self, doctor_id: str) -> Hours | None:
@@ -48,7 +49,7 @@ class HoursCache:
         # Yesterday's date may still be today's somewhere; older overrides concern no booking.
         first = (self._clock() - timedelta(days=2)).date()
         overrides = await self._store.read_overrides(schedule.doctor_id, first, None)
-        hours = Hours(schedule, {override.date: override for override in overrides})
+        hours = Hours(schedule, {one.date: one for one in overrides}, self._shelf)
         self._keep(hours)
         return hours
 
