@@ -29,15 +29,9 @@ os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 # Zone data comes from the tzdata package, as in the services: the system's may be years old.
 zoneinfo.reset_tzpath(())
 
-hypothesis.settings.register_profile("dev", print_blob=True, derandomize=False)
-hypothesis.settings.register_profile(
-    # A machine shared by several jobs makes timings of single examples meaningless.
-    "ci",
-    print_blob=True,
-    derandomize=False,
-    deadline=None,
-    max_examples=200,
-)
+# No deadlines: on a busy machine the timing of a single example says nothing.
+hypothesis.settings.register_profile("dev", print_blob=True, deadline=None)
+hypothesis.settings.register_profile("ci", print_blob=True, deadline=None, max_examples=200)
 hypothesis.settings.load_profile("ci" if IN_CI else "dev")
 
 
