@@ -153,7 +153,9 @@ def test_what_an_operator_must_change_is_one_line(
 def test_a_bad_setting_is_one_line(run: Run, command: list[str], name: str, value: str) -> None:
     refused = run(*command, code=2, **{name: value})
     assert refused.stderr.count("\n") == 1
-    assert (name if name != "ENVIRONMENT" else "in production") in refused.stderr
+    assert (
+        name if name != "ENVIRONMENT" else "production takes no default for USERS_TOKEN_ISSUER"
+    ) in refused.stderr
     assert SEALING_KEY not in refused.stderr
 
 

@@ -1,7 +1,7 @@
 """Who calls: the bearer token of a request, verified, and the rule of the operation it asks for."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from aiohttp import web
 
@@ -36,7 +36,7 @@ class Access:
     says it in words, for the documents.
     """
 
-    token: str  # "ignored" | "optional" | "required"
+    caller: Literal["ignored", "optional", "required"]
     roles: frozenset[str] = frozenset()
     scope: str = ""
     note: str = ""
@@ -101,11 +101,11 @@ async def authenticate(
         ProblemError: 401 for a missing or bad token, 403 for a role that may not, 503 where no
             key could be had to verify with.
     """
-    if access.token == "ignored":  # noqa: S105 - a mode, not a secret
+    if access.caller == "ignored":
         return None
     token = bearer_token(request)
     if token is None:
-        if access.token == "optional":  # noqa: S105 - a mode, not a secret
+        if access.caller == "optional":
             return None
         raise _invalid("this takes an access token")
     caller = _caller(token, await verify(token, verifier))

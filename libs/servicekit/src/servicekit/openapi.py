@@ -124,9 +124,9 @@ def _operation(
             "required": not operation.body_may_be_empty,
             "content": {"application/json": {"schema": references[operation.body, "validation"]}},
         }
-    if operation.access.token == "required":  # noqa: S105 - a mode, not a secret
+    if operation.access.caller == "required":
         item["security"] = [{"bearer": []}]
-    elif operation.access.token == "optional":  # noqa: S105 - a mode, not a secret
+    elif operation.access.caller == "optional":
         item["security"] = [{}, {"bearer": []}]
     else:
         item["security"] = []
@@ -142,7 +142,7 @@ def _changes_a_version(operation: AnyOperation) -> bool:
 def _who(access: Access) -> str:
     if access.scope:
         who = f"a service with the scope {access.scope}"
-    elif access.token == "required":  # noqa: S105 - a mode, not a secret
+    elif access.caller == "required":
         who = ", ".join(sorted(access.roles))
     else:
         who = "anyone"
@@ -209,7 +209,7 @@ def _refusals(
     operation: AnyOperation, problems: Mapping[type[Exception], Problem]
 ) -> dict[str, Any]:
     listed = [problems[kind] for kind in operation.problems]
-    if operation.access.token == "required":  # noqa: S105 - a mode, not a secret
+    if operation.access.caller == "required":
         listed += [INVALID_TOKEN, FORBIDDEN]
     if operation.takes_body:
         listed += [MALFORMED_JSON, UNSUPPORTED_MEDIA_TYPE, VALIDATION_FAILED]

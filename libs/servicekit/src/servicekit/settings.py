@@ -3,11 +3,12 @@
 import os
 import socket
 import sys
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from pydantic import AfterValidator, Field, FilePath, ValidationError
+from pydantic import AfterValidator, Field, FilePath, ValidationError, model_validator
 from pydantic_settings import BaseSettings
 
 DEVELOPMENT_ISSUER = "https://issuer.localhost"
@@ -26,8 +27,23 @@ PrivateKeyFile = Annotated[FilePath, AfterValidator(_private_key)]
 """A file with a private key that can be signed with: found out at start, not at the first call."""
 
 
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not an http or https URL")
+    return text.rstrip("/")
+
+
+HTTPURL = Annotated[str, AfterValidator(_http_url)]
+"""Where something is reached, without a slash at its end."""
+
+
 class ServiceSettings(BaseSettings):
     """What every service is told. A service subclasses this with a prefix of its own."""
+
+    said_in_production: ClassVar[tuple[str, ...]] = ("token_issuer", "token_audience")
+    """Settings without a default in production: one that fits one machine would be wrong there,
+    and in silence."""
 
     environment: Annotated[
         Literal["development", "production"], Field(validation_alias="ENVIRONMENT")
@@ -45,6 +61,15 @@ class ServiceSettings(BaseSettings):
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
     """Between SIGTERM and closing: long enough for the load balancer to see /health say 503."""
 
+    @model_validator(mode="after")
+    def _take_no_default_in_production(self) -> Self:
+        if self.environment == "production":
+            unsaid = [n for n in self.said_in_production if n not in self.model_fields_set]
+            if unsaid:
+                names = ", ".join(_variable(type(self), name) for name in unsaid)
+                raise ValueError(f"production takes no default for {names}")
+        return self
+
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -54,14 +79,21 @@ def load_settings(kind: type[S]) -> S:
     try:
         return kind()
     except ValidationError as error:
-        prefix = str(kind.model_config.get("env_prefix", ""))
-        faults = "; ".join(
-            f"{_variable(kind, prefix, item['loc'])}: {item['msg']}" for item in error.errors()
-        )
+        faults = "; ".join(_fault(kind, item["loc"], item["msg"]) for item in error.errors())
         sys.stderr.write(f"bad settings: {faults}\n")
         raise SystemExit(2) from None
 
 
-def _variable(kind: type[BaseSettings], prefix: str, location: tuple[int | str, ...]) -> str:
-    name = str(location[0]) if location else "settings"
-    return f"{prefix}{name}".upper() if name in kind.model_fields else name
+def _fault(kind: type[BaseSettings], place: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"{_variable(kind, str(place[0]))}: {message}" if place else message
+
+
+def _variable(kind: type[BaseSettings], name: str) -> str:
+    """The environment variable of a field. An error's place may be the variable already."""
+    field = kind.model_fields.get(name)
+    if field is None:
+        return name
+    if isinstance(field.validation_alias, str):
+        return field.validation_alias
+    return f"{kind.model_config.get('env_prefix', '')}{name}".upper()

@@ -1,32 +1,15 @@
 """What the service is told by its environment."""
 
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from servicekit.settings import ServiceSettings
+from servicekit.settings import HTTPURL, ServiceSettings
 
 _GATEWAY = "http://127.0.0.1:8080"
-
-# In production these must be said: a default that fits one machine would be wrong in silence.
-_SAID_IN_PRODUCTION = (
-    ("token_issuer", "FILES_TOKEN_ISSUER"),
-    ("token_audience", "FILES_TOKEN_AUDIENCE"),
-    ("jwks_url", "FILES_JWKS_URL"),
-    ("appointments_url", "FILES_APPOINTMENTS_URL"),
-    ("bucket", "FILES_BUCKET"),
-    ("region", "AWS_REGION"),
-)
-
-
-def _http_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("not an http or https URL")
-    return text.rstrip("/")
 
 
 def _origin(text: str) -> str:
@@ -41,7 +24,6 @@ def _origin_of(text: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-HTTPURL = Annotated[str, AfterValidator(_http_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
 
 
@@ -49,6 +31,13 @@ class Settings(ServiceSettings):
     """FILES_…, and the usual AWS_…."""
 
     model_config = SettingsConfigDict(env_prefix="FILES_")
+    said_in_production = (
+        *ServiceSettings.said_in_production,
+        "jwks_url",
+        "appointments_url",
+        "bucket",
+        "region",
+    )
 
     jwks_url: HTTPURL = f"{_GATEWAY}/.well-known/jwks.json"
     appointments_url: HTTPURL = _GATEWAY
@@ -67,15 +56,6 @@ class Settings(ServiceSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
-
-    @model_validator(mode="after")
-    def _require_in_production(self) -> Self:
-        if self.environment == "production":
-            given = self.model_fields_set
-            missing = [variable for name, variable in _SAID_IN_PRODUCTION if name not in given]
-            if missing:
-                raise ValueError(f"production takes no default for {', '.join(missing)}")
-        return self
 
     @property
     def retention(self) -> timedelta:

@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from servicekit.settings import DEVELOPMENT_ISSUER, ServiceSettings
+from servicekit.settings import ServiceSettings
 
 
 def _sealing_key(text: object) -> object:
@@ -72,8 +72,6 @@ class UsersSettings(ServiceSettings):
     def _check_production(self, driver: str) -> None:
         if driver != "mysql+aiomysql":
             raise ValueError("USERS_DATABASE_URL is a mysql+aiomysql:// address in production")
-        if self.token_issuer == DEVELOPMENT_ISSUER:
-            raise ValueError("USERS_TOKEN_ISSUER must be set in production")
         if self.argon2_memory_kib < 65536 or self.argon2_time_cost < 3:
             raise ValueError(
                 "USERS_ARGON2_* is at least RFC 9106's low-memory option in production"
