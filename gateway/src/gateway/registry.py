@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 
 from gateway.health import check
+from gateway.names import RESOLVE_SECONDS, Names, Resolve, address_of, resolve
 from gateway.targets import Address, Algorithm, Target, TargetGroup, TargetState, Thresholds
 
 log = structlog.get_logger()
@@ -34,10 +35,13 @@ class TargetOptions:
     idle_timeout: float = 60.0
     connect_timeout: float = 10.0
     deregistration_delay: float = 300.0
+    resolve_interval: float = RESOLVE_SECONDS
 
 
 def parse_targets(text: bytes, services: Iterable[str]) -> dict[str, list[str]]:
     """Read `{"users": ["http://127.0.0.1:4001", …], …}`; a service left out has no targets.
+
+    An entry `dns+http://users:8080` stands for every address of the name.
 
     Raises:
         BadTargetsFileError: it says something else.
@@ -54,7 +58,7 @@ def parse_targets(text: bytes, services: Iterable[str]) -> dict[str, list[str]]:
             raise BadTargetsFileError("expected a list of URLs for every service")
         for url in urls:
             try:
-                Address.parse(url)
+                address_of(url)
             except ValueError as error:
                 raise BadTargetsFileError(str(error)) from error
     return {service: list(dict.fromkeys(document.get(service, ()))) for service in known}
@@ -64,7 +68,12 @@ class TargetRegistry:
     """Registers and deregisters targets, and checks the health of each."""
 
     def __init__(
-        self, services: Iterable[str], options: TargetOptions, *, checker: Checker = check
+        self,
+        services: Iterable[str],
+        options: TargetOptions,
+        *,
+        checker: Checker = check,
+        resolve: Resolve = resolve,
     ) -> None:
         """Begin with a group without targets for every service."""
         self.groups = {service: TargetGroup(service, options.algorithm) for service in services}
@@ -73,11 +82,20 @@ class TargetRegistry:
         self._checks: dict[Target, asyncio.Task[None]] = {}
         self._drains: set[asyncio.Task[None]] = set()
         self._seen: bytes | None = None
+        self._wanted: dict[str, list[str]] = {}
+        self._names = Names(self._renew, interval=options.resolve_interval, resolve=resolve)
 
     def apply(self, wanted: Mapping[str, Iterable[str]]) -> None:
         """Register what is new, checking it at once, and drain what is gone."""
+        self._wanted = {service: list(entries) for service, entries in wanted.items()}
+        self._names.follow(entry for entries in self._wanted.values() for entry in entries)
+        self._renew()
+
+    def _renew(self) -> None:
         for service, group in self.groups.items():
-            urls = list(wanted.get(service, ()))
+            entries = self._wanted.get(service, [])
+            # Two names may share an address, and a name may have one that is listed itself.
+            urls = list(dict.fromkeys(url for entry in entries for url in self._names.urls(entry)))
             for target in [target for target in group.targets if target.url not in urls]:
                 self._deregister(group, target)
             registered = {target.url for target in group.targets}
@@ -135,6 +153,7 @@ class TargetRegistry:
 
     async def close(self) -> None:
         """End all checks and waits, and close idle connections."""
+        await self._names.close()
         tasks = [*self._checks.values(), *self._drains]
         for task in tasks:
             task.cancel()

@@ -75,9 +75,16 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def load_settings(kind: type[S]) -> S:
-    """The settings, or one clear line on stderr and exit code 2."""
+    """The settings, or one clear line on stderr and exit code 2.
+
+    What must not stand in an environment can be a file of the variable's name in `SECRETS_DIR`.
+    """
+    folder = os.environ.get("SECRETS_DIR")
+    if folder is not None and not os.access(folder, os.R_OK | os.X_OK):
+        sys.stderr.write(f"bad settings: SECRETS_DIR: {folder} is no folder that can be read\n")
+        raise SystemExit(2)
     try:
-        return kind()
+        return kind(_secrets_dir=folder)
     except ValidationError as error:
         faults = "; ".join(_fault(kind, item["loc"], item["msg"]) for item in error.errors())
         sys.stderr.write(f"bad settings: {faults}\n")
