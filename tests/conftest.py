@@ -6,7 +6,7 @@ import os
 import random
 import secrets
 import zoneinfo
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
@@ -17,7 +17,18 @@ from tools.mysql import MySQLServer, find_server
 
 IN_CI = os.environ.get("CI") == "true"
 SEED = int(os.environ.get("TEST_SEED", secrets.randbelow(2**32)))
-NOT_RUN = pytest.StashKey[list[str]]()
+NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
+
+# What a mark needs, and whether it is there.
+NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
+    "mysql": ("mysqld or mariadbd, and none is installed", lambda: find_server() is not None),
+    "compose": (
+        "a Docker engine, and COMPOSE_TEST=1 to use it",
+        lambda: os.environ.get("COMPOSE_TEST") == "1",
+    ),
+}
+# A database server can be installed anywhere. An engine can't, so .ci/run says where there is one.
+REQUIRED_IN_CI = ("mysql",)
 
 # A person's own AWS account, and a proxy on the way to 127.0.0.1, have no place in a test.
 for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -37,7 +48,7 @@ hypothesis.settings.load_profile("ci" if IN_CI else "dev")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[NOT_RUN] = []
+    config.stash[NOT_RUN] = {}
     if config.option.hypothesis_seed is None:
         # Before Hypothesis reads its options: with the reported seed its examples come again.
         config.option.hypothesis_seed = str(SEED)
@@ -54,26 +65,27 @@ def _seeded_random() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if find_server() is not None:
-        return
-    for item in items:
-        if item.get_closest_marker("mysql") is not None:
-            config.stash[NOT_RUN].append(item.nodeid)
-            item.add_marker(pytest.mark.skip(reason="no mysqld or mariadbd is installed"))
+    for mark, (needed, is_there) in NEEDS.items():
+        if is_there():
+            continue
+        for item in items:
+            if item.get_closest_marker(mark) is not None:
+                config.stash[NOT_RUN].setdefault(mark, []).append(item.nodeid)
+                item.add_marker(pytest.mark.skip(reason=f"needs {needed}"))
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    not_run = config.stash[NOT_RUN]
-    if not_run:
-        terminalreporter.section("NOT RUN: these need mysqld or mariadbd, and none is installed")
-        for name in not_run:
+    for mark, names in config.stash[NOT_RUN].items():
+        terminalreporter.section(f"NOT RUN: these need {NEEDS[mark][0]}")
+        for name in names:
             terminalreporter.line(name)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    if IN_CI and exitstatus == pytest.ExitCode.OK and session.config.stash[NOT_RUN]:
+    not_run = session.config.stash[NOT_RUN]
+    if IN_CI and exitstatus == pytest.ExitCode.OK and any(map(not_run.get, REQUIRED_IN_CI)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

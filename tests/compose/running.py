@@ -1,0 +1,130 @@
+"""The suite of docker-compose.yml under a project name of the test's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tools.environments import ROOT
+from tools.processes import free_port
+
+_COMMAND_SECONDS = 400.0  # the first build downloads every pinned package
+_WAIT_SECONDS = 60.0
+# What the engine's client reads, and nothing that docker-compose.yml would.
+_ENVIRONMENT = (
+    "PATH",
+    "HOME",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_CERT_PATH",
+)
+_IMAGES = ("users", "appointments", "files", "gateway")
+
+
+class Compose:
+    """Runs `docker compose` on free ports, with no setting but the test's own."""
+
+    def __init__(self) -> None:
+        self.project = f"suite-test-{os.getpid()}"
+        ports = {"COMPOSE_GATEWAY_PORT": free_port(), "COMPOSE_EMULATOR_PORT": free_port()}
+        self.gateway, self.emulator = (f"http://localhost:{port}" for port in ports.values())
+        self._environment = {
+            **{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+            **{name: str(port) for name, port in ports.items()},
+        }
+
+    def __call__(self, *arguments: str) -> str:
+        """What `docker compose …` printed; fails the test with it if it fails."""
+        # No file: a developer's own .env has no place in a test.
+        return self._run(
+            "compose", "--project-name", self.project, "--env-file=/dev/null", *arguments
+        )
+
+    def up(self, *arguments: str) -> None:
+        """One command brings the suite up."""
+        try:
+            self("up", "--wait", *arguments)
+        except AssertionError as failure:
+            states, logs = self("ps", "--all"), self("logs", "--no-color", "--tail=20")
+            raise AssertionError(f"{failure}\n{states}\n{logs}") from failure
+
+    def states(self) -> dict[str, str]:
+        """How each container is, by its name: `healthy`, `exited 0`."""
+        rows = [json.loads(line) for line in self("ps", "--all", "--format=json").splitlines()]
+        return {
+            row["Name"].removeprefix(f"{self.project}-"): row["Health"]
+            or f"{row['State']} {row['ExitCode']}"
+            for row in rows
+        }
+
+    def containers(self, service: str) -> list[str]:
+        """The ids of a service's running containers."""
+        return self("ps", "--quiet", service).split()
+
+    def inspect(self, service: str) -> str:
+        """All that the engine tells of a service's containers, their environment too."""
+        return self._run("inspect", *self.containers(service))
+
+    def kill(self, container: str) -> None:
+        """End a container at once, as a crash does."""
+        self._run("kill", container)
+
+    def targets(self, service: str) -> list[str]:
+        """The states of a service's targets, as the gateway sees them."""
+        ask = (
+            "from http.client import HTTPConnection as C; c = C('127.0.0.1', 8081);"
+            " c.request('GET', '/targets'); print(c.getresponse().read().decode())"
+        )
+        rows: list[dict[str, Any]] = json.loads(self("exec", "-T", "gateway", "python", "-c", ask))
+        return [row["state"] for row in rows if row["service"] == service]
+
+    def events(self, service: str) -> Iterator[dict[str, Any]]:
+        """What the running containers of a service have logged."""
+        for container in self.containers(service):
+            # Not by Compose, which puts a terminal's control sequence before lines.
+            for line in self._run("logs", container).splitlines():
+                yield json.loads(line)
+
+    def remove(self) -> None:
+        """Leave nothing: containers, networks, volumes, images."""
+        self("down", "--volumes", "--remove-orphans", "--timeout=1")
+        self._run("image", "rm", *(f"{self.project}-{name}" for name in _IMAGES))
+
+    def _run(self, *arguments: str) -> str:
+        result = subprocess.run(
+            ["docker", *arguments],
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_COMMAND_SECONDS,
+        )
+        assert result.returncode == 0, f"docker {' '.join(arguments)}\n{result.stderr[-4000:]}"
+        return result.stdout
+
+
+@contextmanager
+def running() -> Iterator[Compose]:
+    """A suite that is up, and gone afterwards."""
+    compose = Compose()
+    try:
+        compose.up("--build")
+        yield compose
+    finally:
+        compose.remove()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what happens in containers; nothing tells of it here."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.2)

@@ -1,0 +1,62 @@
+"""What the files for containers promise; no engine is needed to see it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tools.compose_secrets import OWNERS
+from tools.environments import ROOT
+
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+DOCKERFILES = {
+    "users": ROOT / "services/users/Dockerfile",
+    "appointments": ROOT / "services/appointments/Dockerfile",
+    "files": ROOT / "services/files/Dockerfile",
+    "gateway": ROOT / "gateway/Dockerfile",
+}
+by_deployable = pytest.mark.parametrize("name", DOCKERFILES)
+
+
+def test_every_variable_is_documented_with_its_default() -> None:
+    used = dict(re.findall(r"\$\{(\w+):-([^${}]*)\}", COMPOSE))
+    used["FILES_S3_PUBLIC_ENDPOINT"] = f"http://localhost:{used['COMPOSE_EMULATOR_PORT']}"
+    example = (ROOT / ".env.example").read_text()
+    assert dict(re.findall(r"^#(\w+)=(.*)$", example, re.MULTILINE)) == used
+    undefaulted = set(re.findall(r"(?<!\$)\$\{(\w+)\}", COMPOSE))
+    assert undefaulted == {"COMPOSE_PROJECT_NAME"}  # which Compose itself sets
+
+
+def test_the_images_are_pinned_by_version() -> None:
+    images = re.findall(
+        r"^    image: (?:\$\{AWS_EMULATOR_IMAGE:-)?([a-z/]+:[^}\s]+)", COMPOSE, re.M
+    )
+    assert images == ["mysql:8.4", "localstack/localstack:4.14.0"]
+
+
+@by_deployable
+def test_each_runs_as_a_user_of_its_own(name: str) -> None:
+    users = {key: path.read_text() for key, path in DOCKERFILES.items()}
+    ids = {key: re.findall(r"^USER (\d+):\d+$", text, re.M)[-1] for key, text in users.items()}
+    assert len(set(ids.values())) == len(ids)
+    assert int(ids[name]) == OWNERS.get(name, int(ids[name])) > 0
+
+
+@by_deployable
+def test_what_changes_least_comes_first(name: str) -> None:
+    last = DOCKERFILES[name].read_text().rpartition("FROM ${PYTHON_IMAGE}\n")[2]
+    copied = re.findall(r"^COPY --from=(\w+) (\S+) (\S+)$", last, re.M)
+    stage = "gateway" if name == "gateway" else "service"
+    assert [row[0] for row in copied] == ["pins", "libraries", stage]
+    assert last.index("ARG VERSION") > last.rindex("COPY")
+    assert "pip" not in last
+
+
+@by_deployable
+def test_only_what_is_pinned_is_installed(name: str) -> None:
+    text = DOCKERFILES[name].read_text()
+    assert not text.startswith("# syntax=")  # it would ask a registry for the builder
+    (install,) = re.findall(r"pip .*? install (?:.*\\\n)*.*", text)
+    assert {"--require-hashes", "--no-deps"} <= set(install.split())
+    pins = re.findall(r"^COPY (\S+/requirements\.txt) /$", text, re.M)
+    assert [ROOT / pin for pin in pins] == [Path(DOCKERFILES[name]).parent / "requirements.txt"]
