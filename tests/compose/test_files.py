@@ -1,6 +1,9 @@
 """What the files for containers promise; no engine is needed to see it."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +63,18 @@ def test_only_what_is_pinned_is_installed(name: str) -> None:
     assert {"--require-hashes", "--no-deps"} <= set(install.split())
     pins = re.findall(r"^COPY (\S+/requirements\.txt) /$", text, re.M)
     assert [ROOT / pin for pin in pins] == [Path(DOCKERFILES[name]).parent / "requirements.txt"]
+
+
+def test_without_an_engine_its_tests_are_named_as_not_run() -> None:
+    tests = Path(__file__).with_name("test_compose.py").relative_to(ROOT)
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tests)],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "CI": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "NOT RUN: these need a Docker engine, and COMPOSE_TEST=1 to use it" in run.stdout
+    assert f"{tests}::test_one_command_ends_with_all_healthy_and_the_walk_works" in run.stdout
+    assert run.returncode == 0, run.stdout
