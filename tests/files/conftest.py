@@ -11,7 +11,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-import structlog
 from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -24,18 +23,6 @@ from tests.files.fakes import FakeNeighbours
 PDF_BYTES = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n%%EOF\n"
 
 Client = TestClient[web.Request, web.Application]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def plain_logs() -> None:
-    """structlog's own default draws each traceback with all locals, which takes a second."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(),
-        ]
-    )
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from files_service.aws_session import new_session
 from files_service.bucket import create_bucket, lifecycle_rules
 from files_service.errors import StoreUnavailableError
 from files_service.settings import Settings
 from files_service.store_s3 import open_s3_client
+from servicekit.aws_session import new_session
 
 
 async def configuration_of(settings: Settings) -> dict[str, Any]:

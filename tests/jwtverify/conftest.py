@@ -7,7 +7,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from jwtverify import JWTVerifier, StaticKeys
+from jwtverify import JWTVerifier, RemoteKeys, StaticKeys
 from tests.jwtverify.key_server import KeyServer
 from tests.jwtverify.minting import AUDIENCE, ISSUER, NOW, Clock, Issuer
 
@@ -50,3 +50,18 @@ async def server(issuer: Issuer) -> AsyncIterator[KeyServer]:
         keys.other_url = str(running.make_url("/other"))
         yield keys
         keys.gate.set()  # a held-back answer would keep the server from closing
+
+
+@pytest.fixture
+def time() -> Clock:
+    """What the key set's own clock shows."""
+    return Clock(1_000.0)
+
+
+@pytest.fixture
+async def keys(
+    server: KeyServer, session: aiohttp.ClientSession, time: Clock
+) -> AsyncIterator[RemoteKeys]:
+    keys = RemoteKeys(server.url, session, clock=time)
+    yield keys
+    await keys.aclose()

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -13,21 +12,6 @@ from aiohttp.test_utils import unused_port
 from jwtverify import JWTVerifier, KeysUnavailable, RemoteKeys
 from tests.jwtverify.key_server import KeyServer
 from tests.jwtverify.minting import AUDIENCE, ISSUER, NOW, Clock, Issuer, encode_json
-
-
-@pytest.fixture
-def time() -> Clock:
-    """What the key set's own clock shows."""
-    return Clock(1_000.0)
-
-
-@pytest.fixture
-async def keys(
-    server: KeyServer, session: aiohttp.ClientSession, time: Clock
-) -> AsyncIterator[RemoteKeys]:
-    keys = RemoteKeys(server.url, session, clock=time)
-    yield keys
-    await keys.aclose()
 
 
 def padded(jwks: object, size: int) -> bytes:

@@ -1,7 +1,6 @@
 """The published key set: when it is fetched, how often, and by whom."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -9,21 +8,6 @@ import pytest
 from jwtverify import JWTVerifier, KeysUnavailable, RemoteKeys, UnknownKeyError
 from tests.jwtverify.key_server import KeyServer
 from tests.jwtverify.minting import AUDIENCE, ISSUER, NOW, Clock, Issuer
-
-
-@pytest.fixture
-def time() -> Clock:
-    """What the key set's own clock shows."""
-    return Clock(1_000.0)
-
-
-@pytest.fixture
-async def keys(
-    server: KeyServer, session: aiohttp.ClientSession, time: Clock
-) -> AsyncIterator[RemoteKeys]:
-    keys = RemoteKeys(server.url, session, clock=time)
-    yield keys
-    await keys.aclose()
 
 
 async def until_fetched(keys: RemoteKeys) -> None:

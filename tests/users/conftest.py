@@ -11,7 +11,6 @@ from typing import Any
 
 import pymysql
 import pytest
-import structlog
 from pytest_aiohttp.plugin import AiohttpClient
 from sqlalchemy.engine import make_url
 
@@ -30,18 +29,6 @@ from users_service.store_mysql.tables import metadata, signing_keys
 SEALING_KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 
 NAUGHTY_FILE = Path(__file__).parents[3] / "shared" / "vectors" / "blns.json"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def plain_logs() -> None:
-    """structlog's own default draws each traceback with all locals, which takes a second."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(),
-        ]
-    )
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-CALL_SECONDS = 30.0
 PATIENCE_SECONDS = 120.0
 """How long one request is tried again while its answers are of the passing kind."""
 

@@ -7,6 +7,8 @@ from typing import Any
 import aioboto3
 from aiobotocore.config import AioConfig
 
+from servicekit.aws_session import new_session
+
 
 @asynccontextmanager
 async def open_client(
@@ -42,7 +44,7 @@ async def open_client(
         user_agent="appointments-platform",
         **config,
     )
-    async with (session or aioboto3.Session()).client(
+    async with (session or new_session()).client(
         service, region_name=region, endpoint_url=endpoint, config=settings
     ) as client:
         yield client

@@ -4,10 +4,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from files_service.aws_session import new_session
 from files_service.errors import StoreUnavailableError
 from files_service.settings import Settings
 from files_service.store_s3 import ConflictError, MissingError, classified, open_s3_client
+from servicekit.aws_session import new_session
 
 # An answer to create_bucket that says that it is there, and ours.
 _EXISTS = "BucketAlreadyOwnedByYou"

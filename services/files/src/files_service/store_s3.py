@@ -14,7 +14,6 @@ import aioboto3
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from files_service.aws_session import new_session
 from files_service.domain import File, Index, UploadForm
 from files_service.errors import (
     IndexConflictError,
@@ -24,6 +23,7 @@ from files_service.errors import (
 from files_service.index_document import decode_index, encode_index
 from files_service.store import StoredIndex, Upload
 from servicekit.aws import open_client
+from servicekit.aws_session import new_session
 
 _CHUNK_BYTES = 256 * 1024
 _SHA256 = "sha256"

@@ -17,8 +17,6 @@ from zoneinfo import ZoneInfo
 
 from appointments_service.domain.appointments import Appointment, Status
 
-BANDS = ("same_day", "1-7", "8-30", "31+")
-
 
 @dataclass(frozen=True, slots=True)
 class TallyKey:
@@ -51,7 +49,7 @@ def contribution(appointment: Appointment, clinic: ZoneInfo) -> tuple[TallyKey, 
 
 
 def band_of(days: int) -> int:
-    """The number of the band that a lead time in days falls into, as in `BANDS`."""
+    """The band that a lead time in days falls into: 0 same day, 1 to 7, 2 to 30, 3 beyond."""
     return 0 if days <= 0 else 1 if days <= 7 else 2 if days <= 30 else 3
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from botocore.loaders import JSONFileLoader
 
-from files_service.aws_session import LeanFileLoader
+from servicekit.aws_session import LeanFileLoader
 
 MODEL = b"""{
     "metadata": {"serviceId": "S3"},
