@@ -1,5 +1,6 @@
 """A users service that knows who the tests say it knows, over real HTTP."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -14,6 +15,8 @@ class FakeUsers:
     away: bool = False
     service_token: str = "service-token"
     asked: list[str] = field(default_factory=list)
+    asking: int = 0
+    most_at_once: int = 0
 
     def add_doctor(self, doctor_id: str, name: str = "Dr. Who", accepting: bool = True) -> str:
         self.doctors[doctor_id] = {
@@ -48,6 +51,11 @@ class FakeUsers:
         return web.json_response(found)
 
     async def _doctor(self, request: web.Request) -> web.Response:
+        self.asking += 1
+        self.most_at_once = max(self.most_at_once, self.asking)
+        # Others get their turn: were they to ask too, they would be here at the same time.
+        await asyncio.sleep(0)
+        self.asking -= 1
         return self._answer(request, self.doctors.get(request.match_info["id"]))
 
     async def _patient(self, request: web.Request) -> web.Response:

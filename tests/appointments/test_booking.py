@@ -139,7 +139,9 @@ async def test_two_hundred_callers_at_one_time(suite: Suite) -> None:
     answers = await asyncio.gather(*(suite.book(patient=f"p{n}") for n in range(200)))
     codes = Counter([a.status if a.status == 201 else await code_of(a) for a in answers])
     assert codes == {201: 1, "slot_taken": 199}
-    assert len([path for path in suite.users.asked if path == "/v1/doctors/doc"]) < 50
+    # How many questions it took depends on how fast they were answered; not so how many at a time.
+    assert suite.users.most_at_once == 1
+    assert len([path for path in suite.users.asked if path == "/v1/doctors/doc"]) < 200
 
 
 async def test_one_patient_at_two_doctors_at_once(suite: Suite) -> None:

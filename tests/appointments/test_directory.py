@@ -169,3 +169,23 @@ async def test_an_answer_that_is_none_leaves_unknown_who_somebody_is(body: objec
         asks = UsersDirectory(Peer(session, str(server.make_url("/"))), None)
         with pytest.raises(UsersUnavailableError, match="something else"):
             await asks.doctor("doc")
+
+
+async def test_who_comes_when_a_question_has_just_ended_joins_those_who_wait() -> None:
+    at_once = most = 0
+
+    async def ask(_key: str) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0)
+        at_once -= 1
+
+    shared = SharedQuestions(ask)
+
+    async def call_again_and_again() -> None:
+        for _ in range(20):
+            await shared.answer("doc")
+
+    await asyncio.gather(*(call_again_and_again() for _ in range(5)))
+    assert most == 1

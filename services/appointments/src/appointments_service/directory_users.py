@@ -36,9 +36,10 @@ class SharedQuestions(Generic[T]):
 
     async def answer(self, key: str) -> T:
         """The answer to a question that was not asked before now."""
-        if key not in self._asked:
-            return await self._start(key)
+        # Who waits has not asked yet, even in the moment after the one under way has ended.
         waiting = self._waiting.get(key)
+        if waiting is None and key not in self._asked:
+            return await self._start(key)
         if waiting is None:
             waiting = self._waiting[key] = asyncio.ensure_future(self._follow(key))
         # Shielded: one caller that goes away must not take the answer from the others.
