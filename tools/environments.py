@@ -30,6 +30,7 @@ PACKAGES = (
     "libs/jwtverify",
     "libs/routetable",
     "libs/servicekit",
+    "libs/telemetry",
     "services/users",
     "services/appointments",
     "services/files",

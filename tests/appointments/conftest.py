@@ -19,6 +19,7 @@ from appointments_service.store import AppointmentStore
 from appointments_service.store_dynamodb import DynamoDBStore, create_table
 from jwtverify import StaticKeys
 from servicekit.aws import open_client
+from servicekit.calls import Calls
 from servicekit.testing import FakeClock, TokenMint
 from tests.appointments.fakes import FakeUsers
 
@@ -177,7 +178,7 @@ async def make_suite(
 
     async def make(store_client: Any = None, **settings: Any) -> Suite:
         @asynccontextmanager
-        async def open_store(_settings: Settings) -> AsyncIterator[AppointmentStore]:
+        async def open_store(_settings: Settings, _calls: Calls) -> AsyncIterator[AppointmentStore]:
             yield DynamoDBStore(store_client or dynamodb, table)
 
         app = create_app(

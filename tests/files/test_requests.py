@@ -38,7 +38,7 @@ def settings(neighbours_url: str) -> Settings:
 
 @pytest.fixture
 async def client(settings: Settings, clock: FakeClock) -> AsyncIterator[Client]:
-    app = create_app(settings, open_store=lambda _: nullcontext(MemoryStore()), clock=clock)
+    app = create_app(settings, open_store=lambda *_: nullcontext(MemoryStore()), clock=clock)
     async with TestClient(TestServer(app)) as client:
         yield client
 

@@ -11,13 +11,13 @@ import aiohttp
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LIBRARIES = ("jwtverify", "routetable", "servicekit")
+LIBRARIES = ("jwtverify", "routetable", "servicekit", "telemetry")
 
 DEPLOYABLES = {
-    "users": ("services/users", ("jwtverify", "servicekit")),
-    "appointments": ("services/appointments", ("jwtverify", "servicekit")),
-    "files": ("services/files", ("jwtverify", "servicekit")),
-    "gateway": ("gateway", ("routetable",)),
+    "users": ("services/users", ("jwtverify", "servicekit", "telemetry")),
+    "appointments": ("services/appointments", ("jwtverify", "servicekit", "telemetry")),
+    "files": ("services/files", ("jwtverify", "servicekit", "telemetry")),
+    "gateway": ("gateway", ("routetable", "telemetry")),
 }
 
 

@@ -63,7 +63,7 @@ async def test_metrics_have_a_label_a_route_whatever_is_asked_for(kit: Kit) -> N
         'http_requests_total{route="unrouted",status="404"} 20.0',
         'http_requests_total{route="unrouted",status="405"} 20.0',
     }
-    assert "http_requests_in_flight 1.0" in text  # this very request
+    assert 'http_requests_in_flight{route="GET /metrics"} 1.0' in text  # this very request
 
 
 async def test_two_apps_do_not_count_together() -> None:
@@ -71,7 +71,7 @@ async def test_two_apps_do_not_count_together() -> None:
         build_app(service="test", version="1", operations=(), problems={}, contexts=())
         for _ in range(2)
     ]
-    apps[0][METRICS].observe("GET /x", 200, 0.1)
+    apps[0][METRICS].of_route("GET /x").observe(200, 0.1)
     assert b"GET /x" in apps[0][METRICS].expose()
     assert b"GET /x" not in apps[1][METRICS].expose()
 

@@ -15,6 +15,7 @@ from appointments_service.store import AppointmentStore
 from appointments_service.store_dynamodb import DynamoDBStore, create_table
 from jwtverify import StaticKeys
 from servicekit.aws import open_client
+from servicekit.calls import Calls
 from servicekit.testing import FakeClock, TokenMint
 from tests.appointments.conftest import Suite
 from tests.appointments.fakes import FakeUsers
@@ -38,7 +39,7 @@ async def clinic_fixture(ministack: str, monkeypatch: pytest.MonkeyPatch) -> Asy
         await create_table(dynamodb, table)
 
         @asynccontextmanager
-        async def open_store(_settings: Settings) -> AsyncIterator[AppointmentStore]:
+        async def open_store(_settings: Settings, _calls: Calls) -> AsyncIterator[AppointmentStore]:
             yield DynamoDBStore(dynamodb, table)
 
         app = create_app(

@@ -61,7 +61,7 @@ class Table:
                     found[key_of(item)] = item
                 wanted = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
                 if wanted:
-                    await patience.pause(RuntimeError("keys left unprocessed"))
+                    await patience.pause("throttled", RuntimeError("keys left unprocessed"))
         return found
 
     async def of_patient(self, patient_id: str) -> list[Item]:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 from aiohttp import web
@@ -11,11 +12,22 @@ from aiohttp.typedefs import Middleware
 
 from jwtverify import JWTVerifier
 from servicekit.auth import Caller, authenticate
-from servicekit.context import CALLER, REQUEST_ID_HEADER, TRACE, current_trace, trace_of
+from servicekit.calls import CallMetrics, Calls, Classify
+from servicekit.context import (
+    CALLER,
+    REQUEST_ID_HEADER,
+    ROUTE,
+    TRACE,
+    TRACING,
+    Trace,
+    current_trace,
+    trace_of,
+)
 from servicekit.health import HEALTH, INSTANCE_ROUTES, METRICS, Health
 from servicekit.metrics import Metrics
 from servicekit.openapi import openapi_document
 from servicekit.operations import AnyOperation
+from servicekit.peers import classify as classify_peer
 from servicekit.problems import (
     DEADLINE_EXCEEDED,
     INTERNAL_ERROR,
@@ -26,6 +38,7 @@ from servicekit.problems import (
     of_http_exception,
     unavailable,
 )
+from telemetry.metrics import measured_loop_lag
 
 log = structlog.get_logger()
 
@@ -58,6 +71,7 @@ def build_app(
     app = web.Application(middlewares=_middlewares())
     app[HEALTH] = Health(service, version)
     app[METRICS] = Metrics(service, version)
+    app[TRACING] = None  # unless the process is told where traces go
     app[PROBLEMS] = problems
     for path, handler in INSTANCE_ROUTES.items():
         app.router.add_get(path, handler)
@@ -69,8 +83,28 @@ def build_app(
             app.router.add_route(operation.method, operation.path, endpoint)
     document = openapi_document(service, version, operations, problems).encode()
     app.router.add_get(f"/v1/openapi/{service}.json", _serve_document(document))
-    app.cleanup_ctx.extend(contexts)
+    app.cleanup_ctx.extend((_loop_lag, *contexts))
     return app
+
+
+def calls_to_store(app: web.Application, store: str, classify: Classify) -> Calls:
+    """How the calls to the service's store are counted and traced."""
+    return _calls(app, app[METRICS].stores, store, classify)
+
+
+def calls_to_peer(app: web.Application, peer: str) -> Calls:
+    """How the calls to another service are counted and traced."""
+    return _calls(app, app[METRICS].peers, peer, classify_peer)
+
+
+def _calls(app: web.Application, metrics: CallMetrics, target: str, classify: Classify) -> Calls:
+    attributes = {"peer.service": target}
+    return Calls(metrics, target, classify=classify, tracing=app[TRACING], attributes=attributes)
+
+
+async def _loop_lag(app: web.Application) -> AsyncIterator[None]:
+    async with measured_loop_lag(app[METRICS].registry):
+        yield
 
 
 def _middlewares() -> list[Middleware]:
@@ -86,8 +120,30 @@ def _middlewares() -> list[Middleware]:
 
 @web.middleware
 async def trace(request: web.Request, handler: Next) -> web.StreamResponse:
-    """Gives the request its names and the answer its `X-Request-Id`."""
+    """Gives the request its names, the answer its `X-Request-Id`, and the trace a span."""
+    resource = request.match_info.route.resource
+    route = f"{request.method} {resource.canonical}" if resource is not None else _UNROUTED
+    request[ROUTE] = route
     names = trace_of(request)
+    tracing = request.app[TRACING]
+    if tracing is None or route in _QUIET:
+        return await _answer_named(request, handler, names)
+    with tracing.span(
+        "server",
+        route,
+        {"http.route": route, "request.id": names.request_id},
+        traceparent=names.traceparent if names.is_continued else "",
+        trace_id=names.trace_id,
+    ) as span:
+        names = replace(names, traceparent=span.traceparent)
+        response = await _answer_named(request, handler, names)
+        span.set("http.response.status_code", response.status)
+        if response.status >= 500:
+            span.fail(str(response.status))
+        return response
+
+
+async def _answer_named(request: web.Request, handler: Next, names: Trace) -> web.StreamResponse:
     request[TRACE] = names
     current_trace.set(names)
     response = await handler(request)
@@ -102,9 +158,8 @@ async def trace(request: web.Request, handler: Next) -> web.StreamResponse:
 @web.middleware
 async def observe(request: web.Request, handler: Next) -> web.StreamResponse:
     """Counts and logs the request by its route, never by its path."""
-    metrics = request.app[METRICS]
-    resource = request.match_info.route.resource
-    route = f"{request.method} {resource.canonical}" if resource is not None else _UNROUTED
+    route = request[ROUTE]
+    metrics = request.app[METRICS].of_route(route)
     started = time.perf_counter()
     status = 499  # stays if the client went away before there was an answer
     metrics.in_flight.inc()
@@ -115,7 +170,7 @@ async def observe(request: web.Request, handler: Next) -> web.StreamResponse:
     finally:
         seconds = time.perf_counter() - started
         metrics.in_flight.dec()
-        metrics.observe(route, status, seconds)
+        metrics.observe(status, seconds)
         if route not in _QUIET:
             caller = request.get(CALLER)
             log.info(
@@ -171,6 +226,7 @@ def _problem_response(request: web.Request, error: ProblemError) -> web.Response
         detail=error.detail,
         members=error.members,
     )
+    request.app[METRICS].problem(request[ROUTE], error.problem.code)
     response = web.Response(
         body=details.encode(),
         status=error.problem.status,

@@ -5,15 +5,18 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import jwt
+from prometheus_client import CollectorRegistry
 
-from servicekit.context import current_trace
+from servicekit.calls import Call, CallMetrics, Calls, Result
+from servicekit.context import TRACEPARENT_HEADER, current_trace
 
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})(?=[\s,]|$)", re.IGNORECASE)
 
@@ -37,50 +40,93 @@ class Peer:
 
     Args:
         deadline: seconds for one call, connecting and reading included.
+        calls: how they are counted; a service has a count of its own, `Metrics.peers`.
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, base_url: str, deadline: float = 2.0
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        deadline: float = 2.0,
+        *,
+        calls: Calls | None = None,
     ) -> None:
         self._session = session
         self._base_url = base_url.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=deadline)
+        self._calls = calls or _uncounted()
 
     async def call(
-        self, method: str, path: str, *, token: str | None = None, body: object | None = None
+        self,
+        method: str,
+        pattern: str,
+        parts: Mapping[str, str] | None = None,
+        *,
+        token: str | None = None,
+        body: object | None = None,
     ) -> PeerAnswer:
         """One request. Answers below 500 but 429 are given back, whatever they say.
+
+        Args:
+            pattern: the path, with names in braces for `parts`: `/v1/doctors/{id}`. It is what the
+                call is counted and traced by.
 
         Raises:
             PeerUnavailableError: no answer in time, a 5xx or 429, or something that isn't JSON.
         """
-        trace = current_trace.get()
-        headers = trace.headers() if trace is not None else {}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
-        try:
-            async with self._session.request(
-                method,
-                self._base_url + path,
-                headers=headers,
-                json=body,
-                timeout=self._timeout,
-                allow_redirects=False,
-            ) as response:
-                raw = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise PeerUnavailableError(f"{method} {path}: {type(error).__name__}") from error
-        if response.status >= 500 or response.status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise PeerUnavailableError(f"{method} {path}: {response.status}")
-        if "json" not in response.headers.get("Content-Type", ""):
-            # A load balancer's own answers are plain text: nobody of the service has spoken.
-            if response.status == HTTPStatus.NO_CONTENT:
-                return PeerAnswer(response.status, None)
-            raise PeerUnavailableError(f"{method} {path}: {response.status} without JSON")
-        try:
-            return PeerAnswer(response.status, json.loads(raw), _max_age(response))
-        except ValueError as error:
-            raise PeerUnavailableError(f"{method} {path}: broken JSON") from error
+        quoted = {name: quote(text, safe="") for name, text in (parts or {}).items()}
+        operation = f"{method} {pattern}"
+        with self._calls.call(operation) as call:
+            headers = _headers(call, token)
+            try:
+                async with self._session.request(
+                    method,
+                    self._base_url + pattern.format_map(quoted),
+                    headers=headers,
+                    json=body,
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                ) as response:
+                    raw = await response.read()
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise PeerUnavailableError(f"{operation}: {type(error).__name__}") from error
+            if response.status >= HTTPStatus.BAD_REQUEST:
+                call.result = "refused"
+            return _answer(operation, response, raw)
+
+
+def _headers(call: Call, token: str | None) -> dict[str, str]:
+    trace = current_trace.get()
+    headers = trace.headers() if trace is not None else {}
+    if call.span is not None:
+        headers[TRACEPARENT_HEADER] = call.span.traceparent
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    return headers
+
+
+def _answer(operation: str, response: aiohttp.ClientResponse, raw: bytes) -> PeerAnswer:
+    status = response.status
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise PeerUnavailableError(f"{operation}: {status}")
+    if "json" not in response.headers.get("Content-Type", ""):
+        # A load balancer's own answers are plain text: nobody of the service has spoken.
+        if status == HTTPStatus.NO_CONTENT:
+            return PeerAnswer(status, None)
+        raise PeerUnavailableError(f"{operation}: {status} without JSON")
+    try:
+        return PeerAnswer(status, json.loads(raw), _max_age(response))
+    except ValueError as error:
+        raise PeerUnavailableError(f"{operation}: broken JSON") from error
+
+
+def classify(_error: BaseException) -> Result:
+    """What an exception means: whatever it is, there was no answer that says anything."""
+    return "failed"
+
+
+def _uncounted() -> Calls:
+    return Calls(CallMetrics(CollectorRegistry(), "peer"), "peer", classify=classify)
 
 
 def _max_age(response: aiohttp.ClientResponse) -> int:

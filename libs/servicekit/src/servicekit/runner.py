@@ -8,10 +8,13 @@ from collections.abc import Callable
 import structlog
 import uvloop
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
+from servicekit.context import TRACING, logged_names
 from servicekit.health import HEALTH, INSTANCE_ROUTES, METRICS
-from servicekit.logging import configure_logging
 from servicekit.settings import ServiceSettings
+from telemetry.logs import configure_logging
+from telemetry.tracing import Tracing, open_tracing
 
 log = structlog.get_logger()
 
@@ -20,6 +23,8 @@ KEEPALIVE_SECONDS = 75.0
 # What an ALB lets pass: 16 K a line.
 HEADER_LINE_BYTES = 16 * 1024
 FINISH_SECONDS = 60.0
+# What clients send, and aiohttp has answered.
+NO_HTTP = (HttpProcessingError, web.RequestPayloadError)
 
 
 def run(create_app: Callable[[], web.Application], settings: ServiceSettings, version: str) -> None:
@@ -29,17 +34,26 @@ def run(create_app: Callable[[], web.Application], settings: ServiceSettings, ve
     """
     service = type(settings).model_config.get("env_prefix", "").rstrip("_").lower()
     configure_logging(
-        service=service, version=version, instance=settings.instance, level=settings.log_level
+        service=service,
+        version=version,
+        instance=settings.instance,
+        level=settings.log_level,
+        names=logged_names,
+        harmless=NO_HTTP,
     )
-    uvloop.run(_serve(create_app, settings))
+    with open_tracing(service=service, version=version, instance=settings.instance) as tracing:
+        uvloop.run(_serve(create_app, settings, tracing))
 
 
-async def _serve(create_app: Callable[[], web.Application], settings: ServiceSettings) -> None:
+async def _serve(
+    create_app: Callable[[], web.Application], settings: ServiceSettings, tracing: Tracing | None
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     app = create_app()
+    app[TRACING] = tracing
     runner = web.AppRunner(
         app,
         access_log=None,  # the `observe` middleware logs

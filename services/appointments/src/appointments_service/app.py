@@ -7,27 +7,29 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 from aiohttp import web
+from prometheus_client import Counter
 
 from appointments_service import __version__
 from appointments_service.directory_users import UsersDirectory
 from appointments_service.handlers import BOOKINGS, CLINIC, CLOCK, SCHEDULES
 from appointments_service.routes import OPERATIONS, PROBLEMS
-from appointments_service.service.bookings import Bookings
+from appointments_service.service.bookings import CHANGES, Bookings
 from appointments_service.service.hours import HoursCache
 from appointments_service.service.schedules import Schedules
 from appointments_service.settings import Settings
 from appointments_service.store import AppointmentStore
 from appointments_service.store_dynamodb import DynamoDBStore
 from jwtverify import JWTVerifier, KeySource, RemoteKeys
-from servicekit.app import VERIFIER, build_app
-from servicekit.aws import open_client
-from servicekit.health import HEALTH
+from servicekit.app import VERIFIER, build_app, calls_to_peer, calls_to_store
+from servicekit.aws import classify, open_client
+from servicekit.calls import Calls
+from servicekit.health import HEALTH, METRICS
 from servicekit.ids import new_id
 from servicekit.peers import Peer, ServiceTokens
 
 SERVICE = "appointments"
 
-OpenStore = Callable[[Settings], AbstractAsyncContextManager[AppointmentStore]]
+OpenStore = Callable[[Settings, Calls], AbstractAsyncContextManager[AppointmentStore]]
 Clock = Callable[[], datetime]
 
 # Twice this and the pauses fit into what one call of the store may take in all, or a lost answer
@@ -41,18 +43,22 @@ def utc_now() -> datetime:
 
 
 @asynccontextmanager
-async def open_dynamodb(settings: Settings) -> AsyncIterator[AppointmentStore]:
+async def open_dynamodb(
+    settings: Settings, calls: Calls | None = None
+) -> AsyncIterator[AppointmentStore]:
     """The store on the table that the settings name."""
     async with open_client(
         "dynamodb",
         endpoint=settings.dynamodb_endpoint,
         region=settings.region,
+        calls=calls,
         read_timeout=ANSWER_SECONDS,
         # DynamoDB has no use for either, and asking costs every call.
         request_checksum_calculation="when_required",
         disable_request_compression=True,
     ) as client:
-        yield DynamoDBStore(client, settings.table)
+        retried = calls.retried if calls is not None else lambda _: None
+        yield DynamoDBStore(client, settings.table, retried)
 
 
 def create_app(
@@ -69,7 +75,7 @@ def create_app(
         jar = aiohttp.DummyCookieJar()
         async with (
             aiohttp.ClientSession(connector=connector, cookie_jar=jar) as session,
-            open_store(settings) as store,
+            open_store(settings, calls_to_store(app, "dynamodb", classify)) as store,
         ):
             source = keys or RemoteKeys(settings.jwks_url, session)
             app[VERIFIER] = JWTVerifier(
@@ -78,13 +84,21 @@ def create_app(
                 keys=source,
                 clock=lambda: clock().timestamp(),
             )
-            directory = _directory(settings, session, clock)
+            users = Peer(
+                session,
+                settings.users_url,
+                settings.users_deadline_seconds,
+                calls=calls_to_peer(app, "users"),
+            )
+            directory = _directory(settings, users, clock)
             hours = HoursCache(store, clock)
             clinic = ZoneInfo(settings.clinic_timezone)
             app[CLINIC] = clinic
             app[CLOCK] = clock
             app[SCHEDULES] = Schedules(store, directory, hours, clock)
-            app[BOOKINGS] = Bookings(store, directory, hours, clock, new_id, clinic)
+            app[BOOKINGS] = Bookings(
+                store, directory, hours, clock, new_id, clinic, _counted_changes(app)
+            )
             app[HEALTH].checks["dynamodb"] = store.ping
             yield
 
@@ -97,8 +111,18 @@ def create_app(
     )
 
 
-def _directory(settings: Settings, session: aiohttp.ClientSession, clock: Clock) -> UsersDirectory:
-    users = Peer(session, settings.users_url, settings.users_deadline_seconds)
+def _counted_changes(app: web.Application) -> Callable[[str], None]:
+    counter = Counter(
+        "appointment_changes",
+        "Appointments booked, moved, or given another status",
+        ["change"],
+        registry=app[METRICS].registry,
+    )
+    children = {change: counter.labels(change) for change in CHANGES}  # each begins with 0
+    return lambda change: children[change].inc()
+
+
+def _directory(settings: Settings, users: Peer, clock: Clock) -> UsersDirectory:
     tokens = None
     if settings.service_key_file is not None:
         tokens = ServiceTokens(

@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Generic, TypeVar
-from urllib.parse import quote
 
 from appointments_service.directory import Doctor, Patient
 from appointments_service.errors import UsersUnavailableError
@@ -102,7 +101,7 @@ class UsersDirectory:
     async def _ask_doctor(self, doctor_id: str) -> Doctor | None:
         asked_at = self._now()
         try:
-            answer = await self._users.call("GET", f"/v1/doctors/{quote(doctor_id, safe='')}")
+            answer = await self._users.call("GET", "/v1/doctors/{id}", {"id": doctor_id})
         except PeerUnavailableError as error:
             raise UsersUnavailableError(str(error)) from error
         if not _found(answer):
@@ -121,13 +120,12 @@ class UsersDirectory:
         """The patient, None if there is no active one of this id."""
         if self._tokens is None:
             raise UsersUnavailableError("this service has no key to sign in with")
-        path = f"/v1/users/{quote(patient_id, safe='')}/name"
         try:
-            answer = await self._users.call("GET", path, token=await self._tokens.token())
+            answer = await self._ask_name(patient_id, await self._tokens.token())
             if answer.status == HTTPStatus.UNAUTHORIZED:
                 # Its key may have been withdrawn before the token's time was over.
                 self._tokens.forget()
-                answer = await self._users.call("GET", path, token=await self._tokens.token())
+                answer = await self._ask_name(patient_id, await self._tokens.token())
         except PeerUnavailableError as error:
             raise UsersUnavailableError(str(error)) from error
         if not _found(answer):
@@ -137,6 +135,9 @@ class UsersDirectory:
             if found["role"] != "patient" or found["status"] != "active":
                 return None
             return Patient(found["id"], found["full_name"])
+
+    async def _ask_name(self, user_id: str, token: str) -> PeerAnswer:
+        return await self._users.call("GET", "/v1/users/{id}/name", {"id": user_id}, token=token)
 
 
 def _found(answer: PeerAnswer) -> bool:

@@ -16,20 +16,25 @@ from files_service.settings import Settings
 from files_service.store import FileStore
 from files_service.store_s3 import open_s3_store
 from jwtverify import JWTVerifier, RemoteKeys
-from servicekit.app import VERIFIER, build_app
+from servicekit.app import VERIFIER, build_app, calls_to_peer, calls_to_store
+from servicekit.aws import classify
+from servicekit.calls import Calls
 from servicekit.health import HEALTH
 from servicekit.peers import Peer
 
-OpenStore = Callable[[Settings], AbstractAsyncContextManager[FileStore]]
+OpenStore = Callable[[Settings, Calls], AbstractAsyncContextManager[FileStore]]
 
 
-def open_store_of(settings: Settings) -> AbstractAsyncContextManager[FileStore]:
+def open_store_of(
+    settings: Settings, calls: Calls | None = None
+) -> AbstractAsyncContextManager[FileStore]:
     """The store that the settings name."""
     return open_s3_store(
         bucket=settings.bucket,
         region=settings.region,
         endpoint=settings.s3_endpoint,
         public_endpoint=settings.s3_public_endpoint,
+        calls=calls,
     )
 
 
@@ -50,7 +55,7 @@ def create_app(
         # No cookies: a session with a jar would carry one answer's into another caller's request.
         async with (
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
-            open_store(settings) as store,
+            open_store(settings, calls_to_store(app, "s3", classify)) as store,
         ):
             keys = RemoteKeys(settings.jwks_url, session)
             app[VERIFIER] = JWTVerifier(
@@ -59,7 +64,8 @@ def create_app(
                 keys=keys,
                 clock=lambda: clock().timestamp(),
             )
-            appointments = AppointmentsPeer(Peer(session, settings.appointments_url))
+            calls = calls_to_peer(app, "appointments")
+            appointments = AppointmentsPeer(Peer(session, settings.appointments_url, calls=calls))
             app[FILES] = Files(store, appointments, retention=settings.retention, clock=clock)
             app[HEALTH].checks.update(s3=store.check, appointments=appointments.check)
             yield

@@ -24,7 +24,7 @@ class AppointmentsPeer:
             TokenRefusedError: appointments doesn't take the token.
             AppointmentsUnavailableError: it can't be known just now.
         """
-        status = (await self._get(f"/v1/appointments/{appointment_id}", token)).status
+        status = (await self._get("/v1/appointments/{id}", token, id=appointment_id)).status
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN):
             raise NotFoundError
         if status == HTTPStatus.UNAUTHORIZED:
@@ -36,8 +36,8 @@ class AppointmentsPeer:
         """Raises AppointmentsUnavailableError unless the service answers, if only to refuse."""
         await self._get("/v1/appointments", None)
 
-    async def _get(self, path: str, token: str | None) -> PeerAnswer:
+    async def _get(self, pattern: str, token: str | None, **parts: str) -> PeerAnswer:
         try:
-            return await self._peer.call("GET", path, token=token)
+            return await self._peer.call("GET", pattern, parts, token=token)
         except PeerUnavailableError as error:
             raise AppointmentsUnavailableError("appointments can't be asked just now") from error

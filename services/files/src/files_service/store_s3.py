@@ -24,6 +24,7 @@ from files_service.index_document import decode_index, encode_index
 from files_service.store import StoredIndex, Upload
 from servicekit.aws import open_client
 from servicekit.aws_session import new_session
+from servicekit.calls import Calls
 
 _CHUNK_BYTES = 256 * 1024
 _SHA256 = "sha256"
@@ -266,7 +267,12 @@ def _version(answer: Any) -> str:
 
 @asynccontextmanager
 async def open_s3_store(
-    *, bucket: str, region: str, endpoint: str | None, public_endpoint: str | None
+    *,
+    bucket: str,
+    region: str,
+    endpoint: str | None,
+    public_endpoint: str | None,
+    calls: Calls | None = None,
 ) -> AsyncIterator[S3FileStore]:
     """A store whose clients are open.
 
@@ -274,9 +280,10 @@ async def open_s3_store(
         endpoint: of an emulator; None for AWS itself.
         public_endpoint: whom signed URLs name, since the host is part of the signature; None if
             callers reach S3 as this process does.
+        calls: how its calls are counted; signing is none.
     """
     session = new_session()
-    async with open_s3_client(session, region=region, endpoint=endpoint) as client:
+    async with open_s3_client(session, region=region, endpoint=endpoint, calls=calls) as client:
         if public_endpoint is None or public_endpoint == endpoint:
             yield S3FileStore(client, client, bucket)
             return
@@ -286,7 +293,7 @@ async def open_s3_store(
 
 @asynccontextmanager
 async def open_s3_client(
-    session: aioboto3.Session, *, region: str, endpoint: str | None
+    session: aioboto3.Session, *, region: str, endpoint: str | None, calls: Calls | None = None
 ) -> AsyncIterator[Any]:
     """A client that signs with SigV4, which us-east-1 would otherwise not do for URLs.
 
@@ -298,6 +305,7 @@ async def open_s3_client(
         session=session,
         endpoint=endpoint,
         region=region,
+        calls=calls,
         signature_version="s3v4",
         s3={"addressing_style": "virtual" if endpoint is None else "path"},
         # The content is hashed here anyway, against what the caller announced.

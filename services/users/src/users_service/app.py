@@ -9,10 +9,12 @@ from typing import Final
 
 import structlog
 from aiohttp import web
+from prometheus_client import Gauge
 
 from jwtverify import JWTVerifier
-from servicekit.app import VERIFIER, build_app
-from servicekit.health import HEALTH
+from servicekit.app import VERIFIER, build_app, calls_to_store
+from servicekit.calls import Calls
+from servicekit.health import HEALTH, METRICS
 from users_service import __version__
 from users_service.errors import StoreUnavailableError
 from users_service.handlers import USE_CASES, load_account
@@ -26,13 +28,14 @@ from users_service.service.sessions import Sessions
 from users_service.service.tokens import TokenIssuer
 from users_service.settings import UsersSettings
 from users_service.store import Store
+from users_service.store_mysql import classify
 from users_service.store_mysql import open_store as open_database
 
 log = structlog.get_logger()
 
 Clock = Callable[[], datetime]
 Wait = Callable[[float], Awaitable[None]]
-OpenStore = Callable[[UsersSettings], AbstractAsyncContextManager[Store]]
+OpenStore = Callable[[UsersSettings, Calls], AbstractAsyncContextManager[Store]]
 
 FORGET_SECONDS: Final = 3600.0
 
@@ -42,10 +45,12 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-def open_configured_store(settings: UsersSettings) -> AbstractAsyncContextManager[Store]:
+def open_configured_store(
+    settings: UsersSettings, calls: Calls | None = None
+) -> AbstractAsyncContextManager[Store]:
     """The database that the settings name."""
     url = settings.database_url.get_secret_value()
-    return open_database(url, pool_size=settings.database_pool_size)
+    return open_database(url, pool_size=settings.database_pool_size, calls=calls)
 
 
 async def migrate_database(settings: UsersSettings) -> None:
@@ -86,6 +91,7 @@ async def open_use_cases(
             ),
             clients=Clients(store, tokens, clock),
             keys=keys,
+            passwords=passwords,
         )
 
 
@@ -104,7 +110,8 @@ def create_app(
 
     async def everything(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            store = await stack.enter_async_context(open_store(settings))
+            calls = calls_to_store(app, settings.database_kind, classify)
+            store = await stack.enter_async_context(open_store(settings, calls))
             use_cases = await stack.enter_async_context(
                 open_use_cases(settings, store, clock, wait)
             )
@@ -116,6 +123,12 @@ def create_app(
                 clock=lambda: clock().timestamp(),
             )
             app[HEALTH].checks["database"] = store.ping
+            waiting = Gauge(
+                "password_hashes_waiting",
+                "Passwords that wait to be hashed",
+                registry=app[METRICS].registry,
+            )
+            waiting.set_function(lambda: use_cases.passwords.waiting)
             try:
                 await use_cases.keys.ensure()
             except StoreUnavailableError as error:

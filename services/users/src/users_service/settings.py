@@ -45,6 +45,11 @@ class UsersSettings(ServiceSettings):
     """How long other services may rely on what they were told of a doctor."""
 
     @property
+    def database_kind(self) -> str:
+        """`mysql` or `sqlite`."""
+        return make_url(self.database_url.get_secret_value()).get_backend_name()
+
+    @property
     def sealing_key_bytes(self) -> bytes:
         """The sealing key, 32 bytes."""
         text = self.sealing_key.get_secret_value()

@@ -50,6 +50,9 @@ from appointments_service.store import (
 
 ANSWERS_KEPT = timedelta(hours=24)
 
+CHANGES = ("booked", "moved", *(status.value for status in Status if status is not Status.BOOKED))
+"""What can become of an appointment, as it is counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
@@ -82,6 +85,7 @@ class Bookings:
     Args:
         new_key: makes the key of a new appointment.
         clinic: the zone whose dates the tallies are kept by.
+        changed: told of each change that was made, once: `booked`, `moved`, or the new status.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class Bookings:
         clock: Callable[[], datetime],
         new_key: Callable[[datetime], str],
         clinic: ZoneInfo,
+        changed: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -99,6 +104,7 @@ class Bookings:
         self._clock = clock
         self._new_key = new_key
         self._clinic = clinic
+        self._changed = changed
 
     async def book(
         self,
@@ -184,6 +190,7 @@ class Bookings:
                 await self._store.write(self._write(before, after, None, None))
             except AppointmentChangedError:
                 continue
+            self._changed(status.value)
             return after
         raise StoreUnavailableError("the appointment is being changed by others")
 
@@ -243,6 +250,7 @@ class Bookings:
                 except ScheduleChangedError:
                     hours, fresh = await self._hours.read(doctor_id), True
                     continue
+                self._changed("moved" if before else "booked")
                 return after
             if fresh:
                 _refuse(slot)

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -39,6 +39,8 @@ from appointments_service.store_dynamodb.transactions import (
     day_changes,
     parts_of,
 )
+from servicekit.aws import classify_codes
+from servicekit.calls import Result
 
 BATCH_KEYS = 100
 REFUSED = "ConditionalCheckFailed"
@@ -53,11 +55,15 @@ class DynamoDBStore:
     Args:
         client: a low-level aioboto3 DynamoDB client, open.
         table: the table's name.
+        retried: told of each call that is made again, and why.
     """
 
-    def __init__(self, client: Any, table: str) -> None:
+    def __init__(
+        self, client: Any, table: str, retried: Callable[[Result], None] = lambda _: None
+    ) -> None:
         self._client = client
         self._table = table
+        self._retried = retried
 
     async def ping(self) -> None:
         """Raises if the table can't be reached."""
@@ -113,14 +119,14 @@ class DynamoDBStore:
                 kept = f"schedule#{items.instant(former.valid_from)}"
                 former_item = items.schedule_item(former, kept)
                 actions = [{"Put": {"TableName": self._table, "Item": former_item}}]
-        patience = Patience()
+        patience = Patience(retried=self._retried)
         while True:
             codes = await self._transact([{"Put": put}, *actions], patience)
             if codes is None:
                 return
             if codes[0] == REFUSED:
                 raise ScheduleChangedError
-            await patience.pause(_unexpected(codes))
+            await patience.pause(classify_codes(codes), _unexpected(codes))
 
     async def read_calendar(
         self,
@@ -166,7 +172,7 @@ class DynamoDBStore:
 
     async def write(self, write: Write) -> None:
         """One change with all that belongs to it, in one transaction, retried on conflicts."""
-        patience = Patience()
+        patience = Patience(retried=self._retried)
         changes = day_changes(write)
         replaced = [change for change in changes if change.needs_reading]
         while True:
@@ -180,7 +186,7 @@ class DynamoDBStore:
             codes = await self._transact([part.action for part in parts], patience)
             if codes is None or await self._has_happened(write, parts, codes, patience.in_doubt):
                 return
-            await patience.pause(_unexpected(codes))
+            await patience.pause(classify_codes(codes), _unexpected(codes))
             await self._turn_away(write, changes, patience.in_doubt)
 
     async def _has_happened(
@@ -316,7 +322,7 @@ class DynamoDBStore:
         ]
 
     async def _get_batch(self, keys: list[Item]) -> list[Item]:
-        patience = Patience()
+        patience = Patience(retried=self._retried)
         wanted: Item = {self._table: {"Keys": keys, "ConsistentRead": True}}
         found: list[Item] = []
         while True:
@@ -326,7 +332,7 @@ class DynamoDBStore:
             wanted = answer.get("UnprocessedKeys", {})
             if not wanted:
                 return found
-            await patience.pause(RuntimeError("keys left unprocessed"))
+            await patience.pause("throttled", RuntimeError("keys left unprocessed"))
 
     async def _query_all(self, **query: Any) -> list[Item]:
         found: list[Item] = []
@@ -340,7 +346,9 @@ class DynamoDBStore:
 
     async def _call(self, operation: str, **arguments: Any) -> Any:
         method = getattr(self._client, operation)
-        return await persist(lambda: method(TableName=self._table, **arguments), Patience())
+        return await persist(
+            lambda: method(TableName=self._table, **arguments), Patience(retried=self._retried)
+        )
 
     async def _transact(self, actions: list[Item], patience: Patience) -> list[str] | None:
         """One transaction, sent again with the same token while its answer is lost.

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from appointments_service.errors import StoreUnavailableError
+from servicekit.aws import classify
+from servicekit.calls import Result
 
 T = TypeVar("T")
 
@@ -36,22 +38,32 @@ _AWAY = frozenset({"ResourceNotFoundException", "UnrecognizedClientException"})
 class Patience:
     """How long to go on trying, with full jitter between the attempts.
 
+    Args:
+        retried: told of each attempt after the first, and of what became of the one before it.
+
     Attributes:
         in_doubt: whether an attempt ended without an answer, and so may have taken effect, or may
             yet do so.
     """
 
-    def __init__(self, seconds: float = DEADLINE_SECONDS) -> None:
+    def __init__(
+        self,
+        seconds: float = DEADLINE_SECONDS,
+        *,
+        retried: Callable[[Result], None] = lambda _: None,
+    ) -> None:
         self.in_doubt = False
+        self._retried = retried
         self._until = time.monotonic() + seconds
         self._pause = FIRST_PAUSE
 
-    async def pause(self, reason: Exception) -> None:
+    async def pause(self, result: Result, reason: Exception) -> None:
         """Waits before another attempt. Raises StoreUnavailableError once there's no time left."""
         pause = random.uniform(0, self._pause)
         if time.monotonic() + pause >= self._until:
             raise StoreUnavailableError("the store did not answer in time") from reason
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._retried(result)
         await asyncio.sleep(pause)
 
 
@@ -86,7 +98,7 @@ async def persist(call: Callable[[], Awaitable[T]], patience: Patience, *, attem
             patience.in_doubt = True
             reason = error
         if attempt + 1 < attempts:
-            await patience.pause(reason)
+            await patience.pause(classify(reason), reason)
     raise StoreUnavailableError("the store is away") from reason
 
 

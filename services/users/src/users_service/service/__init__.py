@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from users_service.service.accounts import Accounts, Directory
 from users_service.service.clients import Clients
 from users_service.service.keys import KeyRing
+from users_service.service.passwords import PasswordHasher
 from users_service.service.sessions import Sessions
 
 
@@ -17,3 +18,4 @@ class UseCases:
     sessions: Sessions
     clients: Clients
     keys: KeyRing
+    passwords: PasswordHasher

@@ -32,6 +32,8 @@ class PasswordHasher:
         self._argon2 = argon2.PasswordHasher(
             time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism
         )
+        self._workers = workers
+        self._asked = 0
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="argon2")
         # A tag drawn and not computed: with the same parameters it costs the same to refuse.
         salt, tag = (b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (16, 32))
@@ -67,5 +69,14 @@ class PasswordHasher:
             return False
         return True
 
+    @property
+    def waiting(self) -> int:
+        """How many are asked for and not yet being made."""
+        return max(0, self._asked - self._workers)
+
     async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        self._asked += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._asked -= 1

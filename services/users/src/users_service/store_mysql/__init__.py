@@ -6,9 +6,11 @@ from datetime import datetime
 
 from sqlalchemy import delete, exists
 
+from servicekit.calls import Calls
 from users_service.domain.sessions import ATTEMPTS_WINDOW
 from users_service.store_mysql.database import Database, make_engine
 from users_service.store_mysql.keys import Keys
+from users_service.store_mysql.observed import classify
 from users_service.store_mysql.sessions import Sessions
 from users_service.store_mysql.tables import (
     login_attempts,
@@ -17,6 +19,8 @@ from users_service.store_mysql.tables import (
     used_assertions,
 )
 from users_service.store_mysql.users import Users
+
+__all__ = ["MySQLStore", "classify", "open_store"]
 
 
 class MySQLStore(Users, Sessions, Keys):
@@ -40,13 +44,18 @@ class MySQLStore(Users, Sessions, Keys):
 
 
 @asynccontextmanager
-async def open_store(url: str, *, pool_size: int) -> AsyncIterator[MySQLStore]:
+async def open_store(
+    url: str, *, pool_size: int, calls: Calls | None = None
+) -> AsyncIterator[MySQLStore]:
     """A store whose connections live until the end of the context.
+
+    Args:
+        calls: how its statements are counted.
 
     Raises:
         ValueError: for an address of another kind of database.
     """
-    database = Database(make_engine(url, pool_size=pool_size), pool_size=pool_size)
+    database = Database(make_engine(url, pool_size=pool_size), pool_size=pool_size, calls=calls)
     try:
         yield MySQLStore(database)
     finally:

@@ -13,7 +13,8 @@ which is a fifth of its cost, and load the ORM: 6 MiB in every instance for noth
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, Row, create_engine, event
@@ -28,7 +29,9 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.util import greenlet_spawn
 
+from servicekit.calls import Calls, Result
 from users_service.errors import StoreUnavailableError
+from users_service.store_mysql.observed import classify, code_of, observe, observe_pool
 
 T = TypeVar("T")
 Parameters = dict[str, Any] | Sequence[dict[str, Any]] | None
@@ -39,7 +42,6 @@ CONNECT_SECONDS: Final = 3
 STATEMENT_SECONDS: Final = 10.0
 _TRIES: Final = 5
 
-_DEADLOCK: Final = frozenset({1205, 1213})  # lock wait timeout, deadlock: begin again
 # No table or column of that name: the database is there, but not migrated yet.
 _UNMIGRATED: Final = frozenset({1054, 1146})
 
@@ -117,13 +119,22 @@ def _ping_the_idle(engine: Engine) -> None:
 
 
 class Database:
-    """Runs statements, and tells a database that is away from a statement that is wrong."""
+    """Runs statements, and tells a database that is away from a statement that is wrong.
 
-    def __init__(self, engine: Engine, *, pool_size: int) -> None:
+    Args:
+        calls: how its statements are counted; None for a command, which nobody asks.
+    """
+
+    def __init__(self, engine: Engine, *, pool_size: int, calls: Calls | None = None) -> None:
         self._engine = engine
+        self._calls = calls
+        if calls is not None:
+            observe(engine, calls)
+            observe_pool(engine, calls, limit=pool_size, waiting=lambda: self._waiting)
         # Waiting for a connection happens here, in order of arrival. The pool's own queue lets
         # newcomers overtake those who wait, some of them for seconds.
         self._turns = asyncio.Semaphore(pool_size)
+        self._waiting = 0
         self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "START TRANSACTION"
 
     async def close(self) -> None:
@@ -187,15 +198,17 @@ class Database:
 
         for attempt in range(1, _TRIES + 1):
             try:
-                async with asyncio.timeout(STATEMENT_SECONDS), self._turns:
+                async with asyncio.timeout(STATEMENT_SECONDS), self._turn():
                     return await greenlet_spawn(connected)
             except IntegrityError:
                 raise
             except DBAPIError as error:
-                if attempt < _TRIES and _is_deadlock(error):
+                if attempt < _TRIES and classify(error) == "conflict":
+                    self._retried("conflict")
                     await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
                 elif attempt == 1 and error.connection_invalidated and may_repeat():
-                    pass  # all that idled is thrown away: the next try connects anew
+                    # All that idled is thrown away: the next try connects anew.
+                    self._retried("failed")
                 elif _is_away(error):
                     raise StoreUnavailableError("the database is away") from error
                 else:
@@ -203,6 +216,22 @@ class Database:
             except (PoolTimeoutError, TimeoutError, OSError) as error:
                 raise StoreUnavailableError("the database gave no answer in time") from error
         raise AssertionError("the last try returns or raises")
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    def _retried(self, reason: Result) -> None:
+        if self._calls is not None:
+            self._calls.retried(reason)
 
 
 class Part:
@@ -212,17 +241,8 @@ class Part:
         self._database = database
 
 
-def _code(error: DBAPIError) -> int:
-    arguments = getattr(error.orig, "args", ())
-    return arguments[0] if arguments and isinstance(arguments[0], int) else 0
-
-
-def _is_deadlock(error: DBAPIError) -> bool:
-    return _code(error) in _DEADLOCK
-
-
 def _is_away(error: DBAPIError) -> bool:
-    if isinstance(error, ProgrammingError | OperationalError) and _code(error) in _UNMIGRATED:
+    if isinstance(error, ProgrammingError | OperationalError) and code_of(error) in _UNMIGRATED:
         return True
     # The driver's other operational errors: refused, lost, shutting down, locked, disk full.
     return error.connection_invalidated or isinstance(error, OperationalError)

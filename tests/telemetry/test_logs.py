@@ -11,9 +11,10 @@ PROGRAM = """
 import logging
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod
-from servicekit.logging import configure_logging
+from servicekit.runner import NO_HTTP
+from telemetry.logs import configure_logging
 
-configure_logging(service="users", version="1", instance="users-1", level="info")
+configure_logging(service="users", version="1", instance="users-1", harmless=NO_HTTP)
 try:
     raise {error}
 except Exception:
