@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,13 @@ from aiohttp.test_utils import TestClient, TestServer
 from jwtverify import JWTVerifier, StaticKeys
 from servicekit.app import VERIFIER, build_app
 from servicekit.auth import anyone, anyone_or_caller, people, services
+from servicekit.context import TRACING
 from servicekit.operations import Call, Operation, answer, etag, no_content
 from servicekit.problems import STORE_UNAVAILABLE, Problem
 from servicekit.testing import TokenMint
 from servicekit.wire import Date, Id, Instant, NoQuery, Nothing, Query, Wire, ZoneName
+from telemetry.tracing import Tracing
+from tests.servicekit.spans import KeptTracing
 
 
 class AwayError(Exception):
@@ -157,8 +161,8 @@ class Kit:
         return response.status, await response.json(content_type=None)
 
 
-@pytest.fixture
-async def kit(mint: TokenMint) -> AsyncIterator[Kit]:
+@asynccontextmanager
+async def serving(mint: TokenMint, tracing: Tracing | None) -> AsyncIterator[Kit]:
     async def verifier(app: web.Application) -> AsyncIterator[None]:
         keys = StaticKeys(mint.jwks)
         app[VERIFIER] = JWTVerifier(issuer=mint.issuer, audience=mint.audience, keys=keys)
@@ -171,5 +175,19 @@ async def kit(mint: TokenMint) -> AsyncIterator[Kit]:
         problems=PROBLEMS,
         contexts=[verifier],
     )
+    app[TRACING] = tracing
     async with TestClient(TestServer(app)) as client:
         yield Kit(client, app, mint)
+
+
+@pytest.fixture
+async def kit(mint: TokenMint) -> AsyncIterator[Kit]:
+    async with serving(mint, None) as kit:
+        yield kit
+
+
+@pytest.fixture
+async def traced(mint: TokenMint) -> AsyncIterator[Kit]:
+    """The service with its spans kept."""
+    async with serving(mint, KeptTracing()) as kit:
+        yield kit
