@@ -252,7 +252,10 @@ _AWS = {
 
 def _common() -> dict[str, str]:
     # Without a path of the system's, zoneinfo reads the newer zone data of the tzdata package.
-    return {"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONTZPATH": ""}
+    common = {"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONTZPATH": ""}
+    # Where traces go, and which, is said as everywhere: by OpenTelemetry's own variables.
+    traces = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
+    return common | traces
 
 
 def _healthy_at(path: str) -> Callable[[int], Any]:

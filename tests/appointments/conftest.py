@@ -18,10 +18,11 @@ from appointments_service.settings import Settings
 from appointments_service.store import AppointmentStore
 from appointments_service.store_dynamodb import DynamoDBStore, create_table
 from jwtverify import StaticKeys
-from servicekit.aws import open_client
+from servicekit.aws import ObservedClient, open_client
 from servicekit.calls import Calls
 from servicekit.testing import FakeClock, TokenMint
 from tests.appointments.fakes import FakeUsers
+from tests.appointments.faults import FaultyClient
 
 _tables = itertools.count(1)
 
@@ -160,6 +161,12 @@ class Suite:
         self.clock.advance(timedelta(**delta))
 
 
+@pytest.fixture
+def faulty(dynamodb: Any) -> FaultyClient:
+    """A client whose calls fail as a test says."""
+    return FaultyClient(dynamodb)
+
+
 MakeSuite = Callable[..., Any]
 
 
@@ -178,8 +185,9 @@ async def make_suite(
 
     async def make(store_client: Any = None, **settings: Any) -> Suite:
         @asynccontextmanager
-        async def open_store(_settings: Settings, _calls: Calls) -> AsyncIterator[AppointmentStore]:
-            yield DynamoDBStore(store_client or dynamodb, table)
+        async def open_store(_settings: Settings, calls: Calls) -> AsyncIterator[AppointmentStore]:
+            client = ObservedClient(store_client or dynamodb, calls)
+            yield DynamoDBStore(client, table, calls.retried)
 
         app = create_app(
             Settings(users_url=users[1], service_key_file=service_key, **settings),

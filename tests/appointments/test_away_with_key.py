@@ -5,7 +5,7 @@ from typing import Any
 from botocore.exceptions import EndpointConnectionError
 
 from tests.appointments.conftest import MakeSuite
-from tests.appointments.test_faults import WRITE, FaultyClient
+from tests.appointments.faults import WRITE, FaultyClient
 
 
 async def test_a_store_that_is_away_is_not_asked_for_the_keys_answer(

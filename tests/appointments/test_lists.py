@@ -9,7 +9,7 @@ from aiohttp import ClientResponse
 from appointments_service.store import Selection
 from servicekit.paging import encode_cursor
 from tests.appointments.conftest import MakeSuite, Suite
-from tests.appointments.test_faults import FaultyClient
+from tests.appointments.faults import FaultyClient
 
 
 async def starts(suite: Suite, **query: str) -> list[str]:

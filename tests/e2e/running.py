@@ -126,7 +126,7 @@ async def until(condition: Callable[[], bool], seconds: float = _WAIT_SECONDS) -
 
 
 @contextmanager
-def running_suite(directory: Path) -> Iterator[RunningSuite]:
+def running_suite(directory: Path, **environment: str) -> Iterator[RunningSuite]:
     """Start a suite, and end it so that nothing of it is left."""
     environments.ensure([environments.emulator()])
     run = RunDirectory(directory)
@@ -136,7 +136,7 @@ def running_suite(directory: Path) -> Iterator[RunningSuite]:
     with subprocess.Popen(
         [*command, "--scale", *scale, f"--healthy-fd={writer}"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"]},
+        env={"PATH": os.environ["PATH"], **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
