@@ -206,6 +206,21 @@ async def test_without_appointments_there_are_no_files_and_people_go_on(
     assert (file["status"], file["version"]) == ("available", 2)
 
 
+async def test_without_files_people_book_and_go_on(
+    client: Client, clinic: Clinic, desk: Desk, suite: RunningSuite
+) -> None:
+    target = f"/v1/files/{desk.appointment}/{desk.file}"
+    with suite.deregistered("files"):
+        await until(lambda: suite.healthy("files") == 0)
+        gone = await client.send("GET", target, token=desk.patient.token)
+        assert (gone.status, gone.is_of_the_gateway) == (503, True)
+        assert (await book(client, desk, 3)).status == 201
+        await people_go_on(client, clinic, desk.patient)
+    await until(lambda: suite.healthy("files") == 1)
+    file = await client.ok("GET", target, token=desk.patient.token)
+    assert file["status"] == "available"
+
+
 async def test_a_killed_instance_is_replaced_and_loses_nothing_that_was_answered(
     client: Client, clinic: Clinic, people: People, suite: RunningSuite
 ) -> None:
