@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +93,13 @@ async def hang(_call: Call[Nothing, NoQuery]) -> web.Response:
     return no_content()
 
 
+async def stream(call: Call[Nothing, NoQuery]) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(call.request)
+    await response.write(b"all of it")
+    return response
+
+
 def _operation(method: str, path: str, handler: Any, access: Any, **more: Any) -> Any:
     more.setdefault("answers", {200: Who})
     return Operation(
@@ -127,6 +135,7 @@ OPERATIONS = (
         "GET", "/v1/failures/{id}", fail, anyone(), problems=(AwayError, FullError), deadline=None
     ),
     _operation("GET", "/v1/hang", hang, anyone(), deadline=0.01),
+    _operation("GET", "/v1/stream", stream, anyone(), answers={200: None}, deadline=None),
 )
 PROBLEMS = {
     AwayError: STORE_UNAVAILABLE,
@@ -157,8 +166,10 @@ class Kit:
         return response.status, await response.json(content_type=None)
 
 
-@pytest.fixture
-async def kit(mint: TokenMint) -> AsyncIterator[Kit]:
+@asynccontextmanager
+async def open_kit(mint: TokenMint, **more: Any) -> AsyncIterator[Kit]:
+    """The service with more of `build_app`'s arguments."""
+
     async def verifier(app: web.Application) -> AsyncIterator[None]:
         keys = StaticKeys(mint.jwks)
         app[VERIFIER] = JWTVerifier(issuer=mint.issuer, audience=mint.audience, keys=keys)
@@ -170,6 +181,13 @@ async def kit(mint: TokenMint) -> AsyncIterator[Kit]:
         operations=OPERATIONS,
         problems=PROBLEMS,
         contexts=[verifier],
+        **more,
     )
     async with TestClient(TestServer(app)) as client:
         yield Kit(client, app, mint)
+
+
+@pytest.fixture
+async def kit(mint: TokenMint) -> AsyncIterator[Kit]:
+    async with open_kit(mint) as kit:
+        yield kit

@@ -2,7 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 
 import structlog
 from aiohttp import web
@@ -12,6 +20,7 @@ from aiohttp.typedefs import Middleware
 from jwtverify import JWTVerifier
 from servicekit.auth import Caller, authenticate
 from servicekit.context import CALLER, REQUEST_ID_HEADER, TRACE, current_trace, trace_of
+from servicekit.cors import CORS
 from servicekit.health import HEALTH, INSTANCE_ROUTES, METRICS, Health
 from servicekit.metrics import Metrics
 from servicekit.openapi import openapi_document
@@ -46,6 +55,7 @@ def build_app(
     problems: Mapping[type[Exception], Problem],
     contexts: Iterable[Context],
     check_caller: CallerCheck | None = None,
+    allowed_origins: Collection[str] = (),
 ) -> web.Application:
     """An application that serves the operations, its own OpenAPI document and its health.
 
@@ -54,8 +64,11 @@ def build_app(
         contexts: opened in order at start, closed in reverse; one of them sets `app[VERIFIER]`.
         check_caller: more to ask of a caller with a good token; gives back the caller as it is
             now, whose role is checked again if it is another. May raise domain errors.
+        allowed_origins: whose pages may call (CORS); `*` for any.
     """
-    app = web.Application(middlewares=_middlewares())
+    cors = CORS(allowed_origins)
+    app = web.Application(middlewares=_middlewares(cors))
+    cors.attach(app)
     app[HEALTH] = Health(service, version)
     app[METRICS] = Metrics(service, version)
     app[PROBLEMS] = problems
@@ -73,15 +86,16 @@ def build_app(
     return app
 
 
-def _middlewares() -> list[Middleware]:
+def _middlewares(cors: CORS) -> list[Middleware]:
     """From the outside in.
 
     `trace` comes first, for whatever happens later is logged and answered with the request's id.
     `observe` counts and logs every answer, so it stands outside of `problems`, which makes the
     last exception an answer. Authentication and limits are part of the endpoint, since both
-    depend on the operation; what they refuse becomes a problem document like all else.
+    depend on the operation; what they refuse becomes a problem document like all else. A
+    preflight has no operation and no token, so it is answered before any of that.
     """
-    return [trace, observe, answer_problems]
+    return [trace, observe, answer_problems, cors.answer_preflight]
 
 
 @web.middleware

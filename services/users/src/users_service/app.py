@@ -130,6 +130,7 @@ def create_app(
         problems=PROBLEMS,
         contexts=[everything],
         check_caller=load_account,
+        allowed_origins=settings.cors_origins,
     )
 
 
