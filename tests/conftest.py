@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 import structlog
 
+from tests.compose.browser import find_browser
 from tools import environments
 from tools.emulator import Emulator
 from tools.mysql import MySQLServer, find_server
@@ -27,6 +28,7 @@ NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
         "a Docker engine, and COMPOSE_TEST=1 to use it",
         lambda: os.environ.get("COMPOSE_TEST") == "1",
     ),
+    "browser": ("Chromium or Chrome, and neither is on PATH", lambda: find_browser() is not None),
 }
 # A database server can be installed anywhere. An engine can't, so .ci/run says where there is one.
 REQUIRED_IN_CI = ("mysql",)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,15 +29,19 @@ _IMAGES = ("users", "appointments", "files", "gateway")
 
 
 class Compose:
-    """Runs `docker compose` on free ports, with no setting but the test's own."""
+    """Runs `docker compose` on free ports, with no setting but the test's own.
 
-    def __init__(self) -> None:
+    Pages of `page_origin` may call, and no others.
+    """
+
+    def __init__(self, page_origin: str) -> None:
         self.project = f"suite-test-{os.getpid()}"
         ports = {"COMPOSE_GATEWAY_PORT": free_port(), "COMPOSE_EMULATOR_PORT": free_port()}
         self.gateway, self.emulator = (f"http://localhost:{port}" for port in ports.values())
         self._environment = {
             **{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             **{name: str(port) for name, port in ports.items()},
+            "ALLOWED_ORIGINS": page_origin,
         }
 
     def __call__(self, *arguments: str) -> str:
@@ -112,9 +117,9 @@ class Compose:
 
 
 @contextmanager
-def running() -> Iterator[Compose]:
+def running(page_origin: str) -> Iterator[Compose]:
     """A suite that is up, and gone afterwards."""
-    compose = Compose()
+    compose = Compose(page_origin)
     try:
         compose.up("--build")
         yield compose
@@ -128,3 +133,21 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.2)
+
+
+def secrets(compose: Compose) -> str:
+    """The admin's e-mail and password, as the README says that one gets them."""
+    return compose("exec", "-T", "users", "cat", "/secrets/users/suite.json")
+
+
+def call(
+    url: str, body: dict[str, Any] | None = None, *, token: str = "", method: str | None = None
+) -> Any:
+    """The JSON that is answered: to a POST where there is a body, if no other method is said."""
+    data = json.dumps(body).encode() if body is not None else None
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    request = urllib.request.Request(url, data, headers, method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)

@@ -5,14 +5,13 @@ import json
 import os
 import subprocess
 import sys
-import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.compose.running import Compose, until
+from tests.compose.running import Compose, call, secrets, until
 from tests.e2e.test_journey import walk
 from tools.environments import ROOT
 from tools.replay.rows import COLUMNS
@@ -21,18 +20,6 @@ pytestmark = pytest.mark.compose
 
 LONG_RUNNING = ("mysql", "emulator", "users", "appointments", "files", "gateway")
 ONCE = ("secrets", "users-init", "appointments-init", "files-init")
-
-
-def secrets(compose: Compose) -> str:
-    """The admin's e-mail and password, as the README says that one gets them."""
-    return compose("exec", "-T", "users", "cat", "/secrets/users/suite.json")
-
-
-def call(url: str, body: dict[str, Any] | None = None) -> Any:
-    data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
 
 
 def run(*command: str, cwd: Path = ROOT, **environment: str) -> str:

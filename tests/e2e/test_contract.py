@@ -141,6 +141,24 @@ async def test_head_answers_as_get_without_a_body(client: Client, people: People
 
 
 @pytest.mark.parametrize(
+    ("target", "methods"),
+    [
+        ("/v1/users/me", "GET, HEAD, PATCH"),
+        ("/v1/appointments", "GET, HEAD, POST"),
+        ("/v1/files", "GET, HEAD, POST"),
+    ],
+)
+async def test_a_browser_is_told_through_the_gateway_that_its_page_may_call(
+    client: Client, target: str, methods: str
+) -> None:
+    asked = [("Origin", "http://localhost:3000"), ("Access-Control-Request-Method", "POST")]
+    answer = await ask(client, "OPTIONS", target, headers=asked)
+    assert (answer.status, answer.body) == (204, b"")
+    assert answer.headers["Access-Control-Allow-Methods"] == methods
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(
     "target",
     ["/v1/doctors", f"/v1/doctors/{AN_ID}", "/v1/schedules/x", "/v1/files/x/y", "/v1/auth/nothing"],
 )

@@ -37,7 +37,6 @@ def test_development_needs_none() -> None:
     assert settings.appointments_url == "http://127.0.0.1:8080"
     assert settings.jwks_url == "http://127.0.0.1:8080/.well-known/jwks.json"
     assert settings.bucket == "reports"
-    assert settings.cors_origins == ("*",)
 
 
 def test_production_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +44,6 @@ def test_production_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings()
     assert settings.region == "eu-central-1"
     assert settings.appointments_url == "https://clinic.example"
-    assert settings.cors_origins == ()
 
 
 @pytest.mark.parametrize("missing", sorted(set(PRODUCTION) - {"ENVIRONMENT"}))
@@ -56,13 +54,6 @@ def test_production_takes_no_default(monkeypatch: pytest.MonkeyPatch, missing: s
         Settings()
 
 
-def test_origins_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FILES_ALLOWED_ORIGINS", "https://a.example, http://localhost:3000,")
-    assert Settings().cors_origins == ("https://a.example", "http://localhost:3000")
-    monkeypatch.setenv("FILES_ALLOWED_ORIGINS", "")
-    assert Settings().cors_origins == ()
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -70,7 +61,6 @@ def test_origins_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None
         ("FILES_JWKS_URL", "file:///etc/passwd"),
         ("FILES_APPOINTMENTS_URL", "http://"),
         ("FILES_BUCKET", "No_Bucket"),
-        ("FILES_ALLOWED_ORIGINS", "https://a.example/path"),
         ("FILES_ALLOWED_ORIGINS", "a.example"),
         ("FILES_RETENTION_DAYS", "0"),
         ("FILES_PORT", "65536"),

@@ -96,6 +96,13 @@ async def hang(_call: Call[Nothing, NoQuery]) -> web.Response:
     return no_content()
 
 
+async def stream(call: Call[Nothing, NoQuery]) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(call.request)
+    await response.write(b"all of it")
+    return response
+
+
 def _operation(method: str, path: str, handler: Any, access: Any, **more: Any) -> Any:
     more.setdefault("answers", {200: Who})
     return Operation(
@@ -131,6 +138,7 @@ OPERATIONS = (
         "GET", "/v1/failures/{id}", fail, anyone(), problems=(AwayError, FullError), deadline=None
     ),
     _operation("GET", "/v1/hang", hang, anyone(), deadline=0.01),
+    _operation("GET", "/v1/stream", stream, anyone(), answers={200: None}, deadline=None),
 )
 PROBLEMS = {
     AwayError: STORE_UNAVAILABLE,
@@ -162,7 +170,11 @@ class Kit:
 
 
 @asynccontextmanager
-async def serving(mint: TokenMint, tracing: Tracing | None) -> AsyncIterator[Kit]:
+async def serving(
+    mint: TokenMint, tracing: Tracing | None = None, **more: Any
+) -> AsyncIterator[Kit]:
+    """The service with more of `build_app`'s arguments."""
+
     async def verifier(app: web.Application) -> AsyncIterator[None]:
         keys = StaticKeys(mint.jwks)
         app[VERIFIER] = JWTVerifier(issuer=mint.issuer, audience=mint.audience, keys=keys)
@@ -174,6 +186,7 @@ async def serving(mint: TokenMint, tracing: Tracing | None) -> AsyncIterator[Kit
         operations=OPERATIONS,
         problems=PROBLEMS,
         contexts=[verifier],
+        **more,
     )
     app[TRACING] = tracing
     async with TestClient(TestServer(app)) as client:
@@ -182,7 +195,7 @@ async def serving(mint: TokenMint, tracing: Tracing | None) -> AsyncIterator[Kit
 
 @pytest.fixture
 async def kit(mint: TokenMint) -> AsyncIterator[Kit]:
-    async with serving(mint, None) as kit:
+    async with serving(mint) as kit:
         yield kit
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import pytest
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from servicekit.settings import ServiceSettings, load_settings
@@ -39,3 +39,68 @@ def test_bad_ones_are_one_line_that_names_each_variable(
     for variable in ("TEST_WORKERS: ", "TEST_PORT: ", "AWS_REGION: ", "ENVIRONMENT: "):
         assert variable in line
     assert "hunter2" not in line  # a value may be a secret
+
+
+def test_pages_are_anybodys_in_development_and_nobodys_in_production(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Settings().cors_origins == ("*",)
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("TEST_TOKEN_ISSUER", "https://clinic.example")
+    monkeypatch.setenv("TEST_TOKEN_AUDIENCE", "clinic")
+    assert Settings().cors_origins == ()
+    monkeypatch.setenv("TEST_ALLOWED_ORIGINS", "https://clinic.example")
+    assert Settings().cors_origins == ("https://clinic.example",)
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("*", ("*",)),
+        ("", ()),
+        (
+            "https://a.example, http://localhost:3000,",
+            ("https://a.example", "http://localhost:3000"),
+        ),
+        (
+            "http://a:443,https://a:80,http://a:8080",
+            ("http://a:443", "https://a:80", "http://a:8080"),
+        ),
+        ("http://[::1]:3000", ("http://[::1]:3000",)),
+        ("https://xn--9ca.example", ("https://xn--9ca.example",)),
+    ],
+)
+def test_origins_are_a_list_with_commas(
+    monkeypatch: pytest.MonkeyPatch, text: str, origins: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("TEST_ALLOWED_ORIGINS", text)
+    assert Settings().cors_origins == origins
+
+
+# No browser writes one so: it would let nobody in, and say nothing.
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.example",
+        "null",
+        "ftp://a.example",
+        "https://",
+        "https://a.example/",
+        "https://a.example/path",
+        "https://a.example?q",
+        "https://A.example",
+        "https://é.example",
+        "https://a.example:443",
+        "http://a.example:80",
+        "http://a.example:",
+        "http://a.example:x",
+        "https://ann@a.example",
+        "https://*.a.example",
+        "https://a.example\nhttps://b.example",
+        "https://a.example https://b.example",
+    ],
+)
+def test_what_no_browser_writes_is_no_origin(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("TEST_ALLOWED_ORIGINS", f"https://good.example,{text}")
+    with pytest.raises(ValidationError, match="as browsers write it"):
+        Settings()

@@ -21,6 +21,7 @@ from servicekit.aws import open_client
 from tools.answers import Answered, AnswersError, journal_of, read_answers
 from tools.audit.audit import Audit, Report
 from tools.audit.table import Table
+from tools.emulator import CREDENTIALS
 from tools.progress import Progress
 from tools.rundir import RunDirectory
 
@@ -153,9 +154,9 @@ def main(arguments: Sequence[str]) -> int:
         run = RunDirectory(options.run_dir.resolve())
         endpoint = endpoint_of(options, run)
         if endpoint is not None:
-            # An emulator asks for credentials and for no particular ones.
-            os.environ.setdefault("AWS_ACCESS_KEY_ID", "local")
-            os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "local")
+            # An emulator that looks at credentials at all knows these.
+            for name, value in CREDENTIALS.items():
+                os.environ.setdefault(name, value)
         return asyncio.run(audit(options, endpoint, answers_of(options, run)))
     except (UsageError, AnswersError, OSError) as error:
         return _complain(str(error))

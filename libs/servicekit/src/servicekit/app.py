@@ -2,7 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import replace
 
 import structlog
@@ -23,6 +31,7 @@ from servicekit.context import (
     current_trace,
     trace_of,
 )
+from servicekit.cors import CORS
 from servicekit.health import HEALTH, INSTANCE_ROUTES, METRICS, Health
 from servicekit.metrics import Metrics
 from servicekit.openapi import openapi_document
@@ -59,6 +68,7 @@ def build_app(
     problems: Mapping[type[Exception], Problem],
     contexts: Iterable[Context],
     check_caller: CallerCheck | None = None,
+    allowed_origins: Collection[str] = (),
 ) -> web.Application:
     """An application that serves the operations, its own OpenAPI document and its health.
 
@@ -67,8 +77,11 @@ def build_app(
         contexts: opened in order at start, closed in reverse; one of them sets `app[VERIFIER]`.
         check_caller: more to ask of a caller with a good token; gives back the caller as it is
             now, whose role is checked again if it is another. May raise domain errors.
+        allowed_origins: whose pages may call (CORS); `*` for any.
     """
-    app = web.Application(middlewares=_middlewares())
+    cors = CORS(allowed_origins)
+    app = web.Application(middlewares=_middlewares(cors))
+    cors.attach(app)
     app[HEALTH] = Health(service, version)
     app[METRICS] = Metrics(service, version)
     app[TRACING] = None  # unless the process is told where traces go
@@ -107,15 +120,16 @@ async def _loop_lag(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-def _middlewares() -> list[Middleware]:
+def _middlewares(cors: CORS) -> list[Middleware]:
     """From the outside in.
 
     `trace` comes first, for whatever happens later is logged and answered with the request's id.
     `observe` counts and logs every answer, so it stands outside of `problems`, which makes the
     last exception an answer. Authentication and limits are part of the endpoint, since both
-    depend on the operation; what they refuse becomes a problem document like all else.
+    depend on the operation; what they refuse becomes a problem document like all else. A
+    preflight has no operation and no token, so it is answered before any of that.
     """
-    return [trace, observe, answer_problems]
+    return [trace, observe, answer_problems, cors.answer_preflight]
 
 
 @web.middleware

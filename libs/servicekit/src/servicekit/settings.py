@@ -1,6 +1,7 @@
 """Settings from the environment, checked before anything starts."""
 
 import os
+import re
 import socket
 import sys
 from typing import Annotated, ClassVar, Literal, Self, TypeVar
@@ -8,8 +9,15 @@ from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from pydantic import AfterValidator, Field, FilePath, ValidationError, model_validator
-from pydantic_settings import BaseSettings
+from pydantic import (
+    AfterValidator,
+    Field,
+    FilePath,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode
 
 DEVELOPMENT_ISSUER = "https://issuer.localhost"
 DEFAULT_AUDIENCE = "appointments-platform"
@@ -37,6 +45,23 @@ def _http_url(text: str) -> str:
 HTTPURL = Annotated[str, AfterValidator(_http_url)]
 """Where something is reached, without a slash at its end."""
 
+# Compared letter by letter with what a browser sends, so only what one can send is taken: a host in
+# lower case and ASCII, no default port, no path, no user, no pattern.
+_is_origin = re.compile(
+    r"(?!http:.*:80\Z|https:.*:443\Z)"
+    r"https?://(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?\Z"
+).match
+
+
+def _origin(text: str) -> str:
+    if text != "*" and not _is_origin(text):
+        raise ValueError("an origin is scheme://host[:port] as browsers write it, or *")
+    return text
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
+"""Whose page it is (the Fetch standard's serialized origin), or `*` for anybody's."""
+
 
 class ServiceSettings(BaseSettings):
     """What every service is told. A service subclasses this with a prefix of its own."""
@@ -60,6 +85,22 @@ class ServiceSettings(BaseSettings):
     token_audience: str = DEFAULT_AUDIENCE
     drain_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
     """Between SIGTERM and closing: long enough for the load balancer to see /health say 503."""
+    allowed_origins: Annotated[tuple[Origin, ...] | None, NoDecode] = None
+    """Whose pages may call and read; unset: any in development, none in production."""
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def cors_origins(self) -> tuple[str, ...]:
+        """The origins whose pages are let in by CORS; with none, there is no CORS at all."""
+        if self.allowed_origins is not None:
+            return self.allowed_origins
+        return ("*",) if self.environment == "development" else ()
 
     @model_validator(mode="after")
     def _take_no_default_in_production(self) -> Self:

@@ -108,6 +108,7 @@ def create_app(
         operations=OPERATIONS,
         problems=PROBLEMS,
         contexts=[connect],
+        allowed_origins=settings.cors_origins,
     )
 
 

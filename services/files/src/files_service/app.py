@@ -77,4 +77,5 @@ def create_app(
         operations=OPERATIONS,
         problems=PROBLEMS,
         contexts=[open_parts],
+        allowed_origins=settings.cors_origins,
     )

@@ -2,29 +2,13 @@
 
 from datetime import timedelta
 from typing import Annotated
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
 from servicekit.settings import HTTPURL, ServiceSettings
 
 _GATEWAY = "http://127.0.0.1:8080"
-
-
-def _origin(text: str) -> str:
-    parts = urlsplit(text)
-    if text != "*" and (parts.scheme not in ("http", "https") or text != _origin_of(text)):
-        raise ValueError("an origin is scheme://host[:port], or *")
-    return text
-
-
-def _origin_of(text: str) -> str:
-    parts = urlsplit(text)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-Origin = Annotated[str, AfterValidator(_origin)]
 
 
 class Settings(ServiceSettings):
@@ -45,26 +29,10 @@ class Settings(ServiceSettings):
     region: Annotated[str, Field(validation_alias="AWS_REGION", min_length=1)] = "us-east-1"
     s3_endpoint: HTTPURL | None = None
     s3_public_endpoint: HTTPURL | None = None
-    allowed_origins: Annotated[tuple[Origin, ...] | None, NoDecode] = None
-    """Whose pages may upload and read; unset: any in development, none in production."""
     retention_days: Annotated[int, Field(ge=1, le=36_500)] = 3650
     """For how long versions of deleted files stay."""
-
-    @field_validator("allowed_origins", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
 
     @property
     def retention(self) -> timedelta:
         """`retention_days` as a duration."""
         return timedelta(days=self.retention_days)
-
-    @property
-    def cors_origins(self) -> tuple[str, ...]:
-        """The origins for the bucket's CORS rule; none means no rule."""
-        if self.allowed_origins is not None:
-            return self.allowed_origins
-        return ("*",) if self.environment == "development" else ()

@@ -143,6 +143,7 @@ def create_app(
         problems=PROBLEMS,
         contexts=[everything],
         check_caller=load_account,
+        allowed_origins=settings.cors_origins,
     )
 
 
