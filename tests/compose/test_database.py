@@ -9,8 +9,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.compose.running import Compose, until
-from tests.compose.test_compose import secrets
+from tests.compose.running import Compose, secrets, until
 
 pytestmark = pytest.mark.compose
 
