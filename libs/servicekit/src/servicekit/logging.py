@@ -12,11 +12,11 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from servicekit.context import current_trace
+from servicekit.tracebacks import traceback_of
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _NAMES = {"exception": "error", "warn": "warning"}
 
-_format_exception = structlog.processors.format_exc_info
 # Made once: json.dumps with options makes an encoder for every line.
 _encode = json.JSONEncoder(default=repr, separators=(",", ":")).encode
 
@@ -36,7 +36,10 @@ def configure_logging(*, service: str, version: str, instance: str, level: str) 
         if trace is not None:
             event["request_id"] = trace.request_id
             event["trace_id"] = trace.trace_id
-        return _format_exception(None, method, event) if "exc_info" in event else event
+        error = _error_of(event.pop("exc_info", None))
+        if error is not None:
+            event["exception"] = traceback_of(error)
+        return event
 
     structlog.configure(
         processors=[complete, lambda _logger, _method, event: _encode(event)],
@@ -47,6 +50,15 @@ def configure_logging(*, service: str, version: str, instance: str, level: str) 
     root = logging.getLogger()
     root.handlers = [_ToStructlog()]
     root.setLevel(logging.WARNING)
+
+
+def _error_of(exc_info: object) -> BaseException | None:
+    """The exception that an event is about, in each of the forms in which one is given."""
+    if isinstance(exc_info, tuple):
+        exc_info = exc_info[1]
+    elif exc_info is True:
+        exc_info = sys.exc_info()[1]
+    return exc_info if isinstance(exc_info, BaseException) else None
 
 
 _NO_HTTP = (HttpProcessingError, web.RequestPayloadError)
