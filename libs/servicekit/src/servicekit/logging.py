@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
@@ -62,6 +63,11 @@ def _error_of(exc_info: object) -> BaseException | None:
 
 
 _NO_HTTP = (HttpProcessingError, web.RequestPayloadError)
+# What asyncio reports begins with words of its own; what follows is printed from living objects,
+# arguments and exceptions among them.
+_own_words = re.compile(r"[A-Za-z ,.!-]*").match
+# Its texts are ours, and quote settings only.
+_OURS = "jwtverify"
 
 
 class _ToStructlog(logging.Handler):
@@ -69,11 +75,31 @@ class _ToStructlog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger()
-        error = record.exc_info[1] if record.exc_info else None
+        error = _error_of(record.exc_info)
         if isinstance(error, _NO_HTTP):
             # The client's fault, and answered: no failure of ours. Its text quotes what was sent.
             log.info("not HTTP", reason=type(error).__name__)
             return
         method = log.error if record.levelno >= logging.ERROR else log.warning
-        # %-formatted messages of libraries; an exception goes along where there is one.
-        method("library", logger=record.name, message=record.getMessage(), exc_info=record.exc_info)
+        method(
+            "library",
+            logger=record.name,
+            place=f"{record.module}.{record.funcName}:{record.lineno}",
+            message=_sentence(record),
+            exc_info=error,
+        )
+
+
+def _sentence(record: logging.LogRecord) -> str:
+    """What a library says, without the values that it says it of: they may be anybody's.
+
+    A message to be filled in is given as it is. One that comes filled in can't be told from a
+    person's name, so nothing is said of it: its place tells which it is.
+    """
+    text = str(record.msg)
+    if record.name.partition(".")[0] == _OURS:
+        return record.getMessage()
+    if record.args:
+        return text
+    found = _own_words(text) if record.name == "asyncio" else None
+    return found[0].strip() if found is not None else ""
