@@ -118,3 +118,42 @@ logging.getLogger("jwtverify.keys").warning("key set at %s not fetched: %s", "ht
 """)
     assert line["message"] == "key set at http://a not fetched: late"
     assert line["level"] == "warning"
+
+
+THREAD = """
+import threading
+def fail():
+    raise ValueError("hunter2")
+thread = threading.Thread(target=fail, name="hunter2")
+thread.start()
+thread.join()
+"""
+DESTRUCTOR = """
+class Broken:
+    def __del__(self):
+        raise ValueError("hunter2")
+Broken()
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "event"),
+    [
+        ('password = "hunter2"; raise ValueError(password)', "uncaught"),
+        (THREAD, "uncaught"),
+        (DESTRUCTOR, "unraisable"),
+    ],
+    ids=["main", "thread", "destructor"],
+)
+def test_an_exception_that_nobody_catches_is_an_event_too(program: str, event: str) -> None:
+    line = line_of(program)
+    assert (line["event"], line["level"], line["service"]) == (event, "error", "users")
+    assert str(line["exception"]).splitlines()[-1] == "ValueError"
+    assert "hunter2" not in str(line)
+
+
+def test_a_warning_is_an_event_too() -> None:
+    line = line_of("\nimport warnings; warnings.warn('hunter2', UserWarning)")
+    assert (line["event"], line["level"], line["kind"]) == ("warned", "warning", "UserWarning")
+    assert line["place"] == "<string>:5"
+    assert "hunter2" not in str(line)

@@ -36,7 +36,8 @@ def from_pydantic() -> Exception:
 
 def of_aws(code: str) -> Exception:
     answer = {"Error": {"Code": code, "Message": f"the value {CANARY} is not acceptable"}}
-    return ClientError(answer, "PutItem")  # type: ignore[arg-type]
+    error: Exception = ClientError(answer, "PutItem")
+    return error
 
 
 def of_http() -> Exception:
@@ -86,12 +87,8 @@ def test_what_led_to_it_is_told_before_it() -> None:
             raise KeyError(CANARY)
         except KeyError as key:
             raise LookupError(CANARY) from key
-    except LookupError as found:
-        try:
-            raise ValueError(CANARY)
-        except ValueError as error:
-            assert error.__context__ is found
-            said = traceback_of(error)
+    except LookupError:
+        said = raised(ValueError(CANARY))
     kinds = [line for line in said.splitlines() if line.endswith("Error")]
     assert kinds == ["KeyError", "LookupError", "ValueError"]
     assert said.index("direct cause") < said.index("During handling")

@@ -1,12 +1,26 @@
-"""One JSON line an event on stdout: never a raw path, an address, a token or a body."""
+"""One JSON line an event on stdout, with what it must tell and nothing that it must not.
+
+Every line has `time`, `level` (debug, info, warning, error), `event`, `service`, `version` and
+`instance`; what belongs to a request also its `request_id` and `trace_id`; a request's own line
+`route` (method and pattern), `status`, `duration_ms` and `caller` (an id).
+
+No line has an e-mail address, a name, a phone number, a birth date, a reason, a file's name or
+content, a password, a token or assertion, a signed URL, an idempotency key, a query string, a path
+or a body. So whoever logs gives ids, codes and numbers; and what others make texts of, exceptions,
+libraries' messages and warnings, is told by its type, its codes and its place.
+"""
 
 import json
 import logging
 import re
 import sys
+import threading
+import warnings
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
 
 import structlog
 from aiohttp import web
@@ -51,6 +65,11 @@ def configure_logging(*, service: str, version: str, instance: str, level: str) 
     root = logging.getLogger()
     root.handlers = [_ToStructlog()]
     root.setLevel(logging.WARNING)
+    # What Python itself would print, with all that an exception or a warning quotes.
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda failed: _log_failure("uncaught", failed.exc_value)
+    sys.unraisablehook = lambda failed: _log_failure("unraisable", failed.exc_value)
+    warnings.showwarning = _warned
 
 
 def _error_of(exc_info: object) -> BaseException | None:
@@ -60,6 +79,31 @@ def _error_of(exc_info: object) -> BaseException | None:
     elif exc_info is True:
         exc_info = sys.exc_info()[1]
     return exc_info if isinstance(exc_info, BaseException) else None
+
+
+def _uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)  # somebody at a terminal, who knows it
+    else:
+        _log_failure("uncaught", error)
+
+
+def _log_failure(event: str, error: BaseException | None) -> None:
+    structlog.get_logger().error(event, exc_info=error)
+
+
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    place = f"{Path(filename).name}:{lineno}"
+    structlog.get_logger().warning("warned", kind=category.__name__, place=place)
 
 
 _NO_HTTP = (HttpProcessingError, web.RequestPayloadError)
