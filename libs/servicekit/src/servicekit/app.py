@@ -145,7 +145,13 @@ async def answer_problems(request: web.Request, handler: Next) -> web.StreamResp
             log.exception("unexplained failure")
             known = ProblemError(INTERNAL_ERROR)
         elif known.problem.status >= 500:
-            log.warning("dependency failed", code=known.problem.code, exc_info=error)
+            # What the caller is told is fit for the log too; what led to it is told without texts.
+            log.warning(
+                "dependency failed",
+                code=known.problem.code,
+                reason=known.detail,
+                exc_info=error,
+            )
         return _problem_response(request, known)
 
 
