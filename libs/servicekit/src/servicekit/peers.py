@@ -19,7 +19,10 @@ _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})(?=[\s,]|$)", re.IGNORECASE)
 
 
 class PeerUnavailableError(Exception):
-    """The other service didn't give an answer that says anything: away, late, or failing."""
+    """The other service didn't give an answer that says anything: away, late, or failing.
+
+    The text is fit for logs and callers: it names no path, which can hold what a caller has sent.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +72,18 @@ class Peer:
             ) as response:
                 raw = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise PeerUnavailableError(f"{method} {path}: {type(error).__name__}") from error
+            raise PeerUnavailableError(f"no answer: {type(error).__name__}") from error
         if response.status >= 500 or response.status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise PeerUnavailableError(f"{method} {path}: {response.status}")
+            raise PeerUnavailableError(f"answered {response.status}")
         if "json" not in response.headers.get("Content-Type", ""):
             # A load balancer's own answers are plain text: nobody of the service has spoken.
             if response.status == HTTPStatus.NO_CONTENT:
                 return PeerAnswer(response.status, None)
-            raise PeerUnavailableError(f"{method} {path}: {response.status} without JSON")
+            raise PeerUnavailableError(f"answered {response.status} without JSON")
         try:
             return PeerAnswer(response.status, json.loads(raw), _max_age(response))
         except ValueError as error:
-            raise PeerUnavailableError(f"{method} {path}: broken JSON") from error
+            raise PeerUnavailableError("answered broken JSON") from error
 
 
 def _max_age(response: aiohttp.ClientResponse) -> int:

@@ -104,7 +104,7 @@ class UsersDirectory:
         try:
             answer = await self._users.call("GET", f"/v1/doctors/{quote(doctor_id, safe='')}")
         except PeerUnavailableError as error:
-            raise UsersUnavailableError(str(error)) from error
+            raise UsersUnavailableError(f"users: {error}") from error
         if not _found(answer):
             self._leased.pop(doctor_id, None)
             return None
@@ -129,7 +129,7 @@ class UsersDirectory:
                 self._tokens.forget()
                 answer = await self._users.call("GET", path, token=await self._tokens.token())
         except PeerUnavailableError as error:
-            raise UsersUnavailableError(str(error)) from error
+            raise UsersUnavailableError(f"users: {error}") from error
         if not _found(answer):
             return None
         with _as_agreed():
