@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tools.environments import ROOT
@@ -25,6 +27,9 @@ _ENVIRONMENT = (
     "DOCKER_CERT_PATH",
 )
 _IMAGES = ("users", "appointments", "files", "gateway")
+
+LONG_RUNNING = ("mysql", "emulator", *_IMAGES)
+ONCE = ("secrets", "users-init", "appointments-init", "files-init")
 
 
 class Compose:
@@ -53,6 +58,10 @@ class Compose:
         except AssertionError as failure:
             states, logs = self("ps", "--all"), self("logs", "--no-color", "--tail=20")
             raise AssertionError(f"{failure}\n{states}\n{logs}") from failure
+
+    def suite_json(self) -> str:
+        """The admin's e-mail and password, as the README says that one gets them."""
+        return self("exec", "-T", "users", "cat", "/secrets/users/suite.json")
 
     def states(self) -> dict[str, str]:
         """How each container is, by its name: `healthy`, `exited 0`."""
@@ -86,10 +95,14 @@ class Compose:
 
     def events(self, service: str) -> Iterator[dict[str, Any]]:
         """What the running containers of a service have logged."""
+        for line in self.lines(service):
+            yield json.loads(line)
+
+    def lines(self, service: str) -> Iterator[str]:
+        """The same, line by line."""
         for container in self.containers(service):
             # Not by Compose, which puts a terminal's control sequence before lines.
-            for line in self._run("logs", container).splitlines():
-                yield json.loads(line)
+            yield from self._run("logs", container).splitlines()
 
     def remove(self) -> None:
         """Leave nothing: containers, networks, volumes, images."""
@@ -120,6 +133,29 @@ def running() -> Iterator[Compose]:
         yield compose
     finally:
         compose.remove()
+
+
+def call(url: str, body: dict[str, Any] | None = None) -> Any:
+    """The JSON of an answer; a body is posted."""
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def run(*command: str, cwd: Path = ROOT, **environment: str) -> str:
+    """What a program printed; fails the test if it fails."""
+    result = subprocess.run(
+        command,
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
+    return result.stdout
 
 
 def until(condition: Callable[[], bool]) -> None:
