@@ -46,6 +46,12 @@ async def test_a_caller_is_told_by_the_id(kit: Kit) -> None:
     assert "hunter2" not in json.dumps(line).lower()
 
 
+async def test_a_caller_who_may_not_is_told_as_well(kit: Kit) -> None:
+    who = kit.auth("ann", "patient")
+    [line] = await logged_of(kit, "POST", "/v1/things/a/touch", headers=who)
+    assert (line["status"], line["caller"]) == (403, "ann")
+
+
 async def test_a_failing_dependency_is_told_with_its_reason(kit: Kit) -> None:
     failure, line = await logged_of(kit, "GET", "/v1/failures/away")
     assert (failure["event"], failure["log_level"]) == ("dependency failed", "warning")

@@ -195,12 +195,13 @@ def _endpoint(operation: AnyOperation, check_caller: CallerCheck | None) -> Next
             async with asyncio.timeout(operation.deadline):
                 caller = await authenticate(request, operation.access, request.app[VERIFIER])
                 if caller is not None:
+                    request[CALLER] = caller  # the log tells who was refused, too
+                    operation.access.check(caller)
                     if check_caller is not None:
                         current = await check_caller(request, caller)
                         if current is not caller:
                             operation.access.check(current)
-                            caller = current
-                    request[CALLER] = caller
+                            request[CALLER] = caller = current
                 return await operation(request, caller)
         except TimeoutError as error:
             raise unavailable(DEADLINE_EXCEEDED, "try again shortly") from error
