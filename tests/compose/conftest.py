@@ -1,9 +1,14 @@
+"""One suite in containers for all tests here, and the README's walk through it."""
+
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
 from tests.compose.browser import PageServer
-from tests.compose.running import Compose, running
+from tests.compose.running import LONG_RUNNING, Compose, run, running
+from tests.e2e.test_journey import walk
+from tools.environments import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +23,31 @@ def compose(page_server: PageServer) -> Iterator[Compose]:
     """The suite in containers, one for the run; mark what uses it with `compose`."""
     with running(page_server.origin) as compose:
         yield compose
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What the README's walk printed, and what was logged up to its end.
+
+    Attributes:
+        logs: of all containers together; those that ended are among them.
+        lines: by the service.
+    """
+
+    script: str
+    printed: str
+    logs: str
+    lines: dict[str, list[str]]
+
+
+@pytest.fixture(scope="session")
+def walked(compose: Compose, tmp_path_factory: pytest.TempPathFactory) -> Walked:
+    """The walk, once: its people can register only once, and containers that go take their logs."""
+    folder = tmp_path_factory.mktemp("walk")
+    suite = folder / "suite.json"
+    suite.write_text(compose.suite_json())
+    script = walk((ROOT / "README.md").read_text())
+    bash = ("bash", "-eu", "-o", "pipefail", "-c", script)
+    printed = run(*bash, cwd=folder, SUITE=compose.gateway, SUITE_JSON=str(suite))
+    lines = {name: list(compose.lines(name)) for name in LONG_RUNNING}
+    return Walked(script, printed, compose("logs", "--no-color"), lines)

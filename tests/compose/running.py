@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tools.environments import ROOT
@@ -26,6 +27,9 @@ _ENVIRONMENT = (
     "DOCKER_CERT_PATH",
 )
 _IMAGES = ("users", "appointments", "files", "gateway")
+
+LONG_RUNNING = ("mysql", "emulator", *_IMAGES)
+ONCE = ("secrets", "users-init", "appointments-init", "files-init")
 
 
 class Compose:
@@ -59,6 +63,10 @@ class Compose:
             states, logs = self("ps", "--all"), self("logs", "--no-color", "--tail=20")
             raise AssertionError(f"{failure}\n{states}\n{logs}") from failure
 
+    def suite_json(self) -> str:
+        """The admin's e-mail and password, as the README says that one gets them."""
+        return self("exec", "-T", "users", "cat", "/secrets/users/suite.json")
+
     def states(self) -> dict[str, str]:
         """How each container is, by its name: `healthy`, `exited 0`."""
         rows = [json.loads(line) for line in self("ps", "--all", "--format=json").splitlines()]
@@ -91,10 +99,14 @@ class Compose:
 
     def events(self, service: str) -> Iterator[dict[str, Any]]:
         """What the running containers of a service have logged."""
+        for line in self.lines(service):
+            yield json.loads(line)
+
+    def lines(self, service: str) -> Iterator[str]:
+        """The same, line by line."""
         for container in self.containers(service):
             # Not by Compose, which puts a terminal's control sequence before lines.
-            for line in self._run("logs", container).splitlines():
-                yield json.loads(line)
+            yield from self._run("logs", container).splitlines()
 
     def remove(self) -> None:
         """Leave nothing: containers, networks, volumes, images."""
@@ -127,17 +139,27 @@ def running(page_origin: str) -> Iterator[Compose]:
         compose.remove()
 
 
+def run(*command: str, cwd: Path = ROOT, **environment: str) -> str:
+    """What a program printed; fails the test if it fails."""
+    result = subprocess.run(
+        command,
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
+    return result.stdout
+
+
 def until(condition: Callable[[], bool]) -> None:
     """Wait for what happens in containers; nothing tells of it here."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.2)
-
-
-def secrets(compose: Compose) -> str:
-    """The admin's e-mail and password, as the README says that one gets them."""
-    return compose("exec", "-T", "users", "cat", "/secrets/users/suite.json")
 
 
 def call(

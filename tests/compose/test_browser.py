@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.compose.browser import PageServer
-from tests.compose.running import Compose, call, secrets
+from tests.compose.running import Compose, call
 
 pytestmark = [pytest.mark.compose, pytest.mark.browser]
 
@@ -24,7 +24,7 @@ def email() -> str:
 def task(compose: Compose) -> dict[str, Any]:
     """What the page is told: a doctor's open time, and who is to book it."""
     v1 = f"{compose.gateway}/v1"
-    admin = json.loads(secrets(compose))["admin"]
+    admin = json.loads(compose.suite_json())["admin"]
     token = call(f"{v1}/auth/login", admin)["access_token"]
     account = {"email": email(), "password": PASSWORD, "full_name": "Dr. Grace", "role": "doctor"}
     doctor = call(f"{v1}/users", account, token=token)["id"]

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -11,46 +9,23 @@ from typing import Any
 
 import pytest
 
-from tests.compose.running import Compose, call, secrets, until
-from tests.e2e.test_journey import walk
-from tools.environments import ROOT
+from tests.compose.conftest import Walked
+from tests.compose.running import LONG_RUNNING, ONCE, Compose, call, run, until
 from tools.replay.rows import COLUMNS
 
 pytestmark = pytest.mark.compose
 
-LONG_RUNNING = ("mysql", "emulator", "users", "appointments", "files", "gateway")
-ONCE = ("secrets", "users-init", "appointments-init", "files-init")
-
-
-def run(*command: str, cwd: Path = ROOT, **environment: str) -> str:
-    result = subprocess.run(
-        command,
-        cwd=cwd,
-        env={"PATH": os.environ["PATH"], **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
-    return result.stdout
-
 
 def test_one_command_ends_with_all_healthy_and_the_walk_works(
-    compose: Compose, tmp_path: Path
+    compose: Compose, walked: Walked
 ) -> None:
     assert compose.states() == {
         **{f"{name}-1": "healthy" for name in LONG_RUNNING},
         **{f"{name}-1": "exited 0" for name in ONCE},
     }
-    suite = tmp_path / "suite.json"
-    suite.write_text(secrets(compose))
-    script = walk((ROOT / "README.md").read_text())
-    bash = ("bash", "-eu", "-o", "pipefail", "-c", script)
-    printed = run(*bash, cwd=tmp_path, SUITE=compose.gateway, SUITE_JSON=str(suite))
-    assert "All is well.\n" in printed
-    assert '"status":"available"' in printed
-    assert '"reason":"checkup"' in printed.splitlines()[-1]
+    assert "All is well.\n" in walked.printed
+    assert '"status":"available"' in walked.printed
+    assert '"reason":"checkup"' in walked.printed.splitlines()[-1]
 
 
 def test_three_instances_share_the_load_and_a_dead_one_is_left_out(compose: Compose) -> None:
@@ -89,7 +64,7 @@ def test_what_was_answered_is_there_after_down_and_up(compose: Compose, tmp_path
             day = f"2016-05-{2 + number // 20:02}T00:00:00Z"
             where = "CENTRO" if number % 3 else "ILHA DO BOI"
             writer.writerow((f"p{number % 23}", f"a{number}", "2016-04-01T08:00:00Z", day, where))
-    admin = json.loads(secrets(compose))["admin"]
+    admin = json.loads(compose.suite_json())["admin"]
     replayed = run(
         *(sys.executable, "-m", "tools.replay", str(rows), "--target", compose.gateway),
         *("--admin-email", admin["email"], "--answers", str(answers)),
@@ -108,23 +83,12 @@ def test_what_was_answered_is_there_after_down_and_up(compose: Compose, tmp_path
     keeps = health.get("edition") != "community"
     compose("down")
     compose.up()
-    assert json.loads(secrets(compose))["admin"] == admin
+    assert json.loads(compose.suite_json())["admin"] == admin
     assert call(f"{compose.gateway}/v1/auth/login", admin)["access_token"]
     if keeps:
         seen = audit()["seen"]
         assert seen["journal answers"] == 40
         assert seen["appointments"] >= 40
-
-
-def test_no_secret_is_in_a_log_or_in_a_containers_settings(compose: Compose) -> None:
-    values = [
-        compose("exec", "-T", "users", "cat", f"/secrets/users/{name}").strip()
-        for name in ("admin-password", "USERS_SEALING_KEY", "USERS_DATABASE_URL")
-    ]
-    said = compose("logs", "--no-color") + compose("config")
-    for service in LONG_RUNNING:
-        said += compose.inspect(service)
-    assert [value for value in values if value in said] == []
 
 
 def test_a_container_reads_its_own_secrets_only_and_writes_nothing(compose: Compose) -> None:

@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.compose.running import Compose, secrets, until
+from tests.compose.running import Compose, until
 
 pytestmark = pytest.mark.compose
 
@@ -47,7 +47,7 @@ def test_without_mysql_tokens_stay_good_and_nobody_signs_in(compose: Compose, se
     person = {"email": email, "password": PASSWORD, "full_name": "Test Person"}
     assert send("POST", "/v1/auth/register", person)[0] == 201
     token = login(send, email)[1]["access_token"]
-    admin = json.loads(secrets(compose))["admin"]
+    admin = json.loads(compose.suite_json())["admin"]
     staff = login(send, admin["email"], admin["password"])[1]["access_token"]
     made = send("POST", "/v1/users", {**person, "email": f"d{email}", "role": "doctor"}, staff)
     doctor = made[1]["id"]

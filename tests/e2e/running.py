@@ -95,26 +95,30 @@ class RunningSuite:
     def log_positions(self) -> dict[Path, int]:
         return {path: path.stat().st_size for path in self.run.logs.glob("*.log")}
 
-    def logged_since(self, positions: dict[Path, int]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The events of the instances and the gateway: whose, and what."""
+    def written_since(self, positions: dict[Path, int]) -> Iterator[tuple[str, str]]:
+        """Every line of every log, the emulator's and the supervisor's too: whose, and the line."""
         for path in sorted(self.run.logs.glob("*.log")):
-            if path.name.startswith(("emulator", "supervisor")):
-                continue
             with path.open("rb") as file:
                 file.seek(positions.get(path, 0))
                 for line in file.read().splitlines():
-                    yield path.stem, _event(line)
+                    yield path.stem, line.decode(errors="replace")
+
+    def logged_since(self, positions: dict[Path, int]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The events of the instances and the gateway: whose, and what."""
+        for name, line in self.written_since(positions):
+            if not name.startswith(("emulator", "supervisor")):
+                yield name, _event(line)
 
 
 # How many instances there are: two of appointments, so that their balancing is real.
 SCALE = {"users": 1, "appointments": 2, "files": 1}
 
 
-def _event(line: bytes) -> dict[str, Any]:
+def _event(line: str) -> dict[str, Any]:
     try:
         event: dict[str, Any] = json.loads(line)
     except ValueError:
-        return {"event": "not JSON", "line": line.decode(errors="replace")}
+        return {"event": "not JSON", "line": line}
     return event
 
 

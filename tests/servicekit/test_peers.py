@@ -75,8 +75,9 @@ async def test_no_content_is_an_answer_too(make_peer: MakePeer) -> None:
 )
 async def test_what_says_nothing(make_peer: MakePeer, response: dict[str, Any]) -> None:
     peer = await make_peer(answers(**response))
-    with pytest.raises(PeerUnavailableError):
-        await peer.call("GET", "/v1/x")
+    with pytest.raises(PeerUnavailableError) as caught:
+        await peer.call("GET", "/v1/{id}", {"id": "hunter2"})
+    assert "hunter2" not in str(caught.value), "it is told to callers, and logged"
 
 
 async def test_one_who_is_away_breaks_off_or_never_answers(make_peer: MakePeer) -> None:

@@ -214,7 +214,13 @@ async def answer_problems(request: web.Request, handler: Next) -> web.StreamResp
             log.exception("unexplained failure")
             known = ProblemError(INTERNAL_ERROR)
         elif known.problem.status >= 500:
-            log.warning("dependency failed", code=known.problem.code, exc_info=error)
+            # What the caller is told is fit for the log too; what led to it is told without texts.
+            log.warning(
+                "dependency failed",
+                code=known.problem.code,
+                reason=known.detail,
+                exc_info=error,
+            )
         return _problem_response(request, known)
 
 
@@ -259,12 +265,13 @@ def _endpoint(operation: AnyOperation, check_caller: CallerCheck | None) -> Next
             async with asyncio.timeout(operation.deadline):
                 caller = await authenticate(request, operation.access, request.app[VERIFIER])
                 if caller is not None:
+                    request[CALLER] = caller  # the log tells who was refused, too
+                    operation.access.check(caller)
                     if check_caller is not None:
                         current = await check_caller(request, caller)
                         if current is not caller:
                             operation.access.check(current)
-                            caller = current
-                    request[CALLER] = caller
+                            request[CALLER] = caller = current
                 return await operation(request, caller)
         except TimeoutError as error:
             raise unavailable(DEADLINE_EXCEEDED, "try again shortly") from error

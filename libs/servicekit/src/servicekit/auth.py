@@ -97,9 +97,10 @@ async def authenticate(
 ) -> Caller | None:
     """The caller of a request, None if it has no token and needs none.
 
+    Whether this caller may do it, `access.check` says.
+
     Raises:
-        ProblemError: 401 for a missing or bad token, 403 for a role that may not, 503 where no
-            key could be had to verify with.
+        ProblemError: 401 for a missing or bad token, 503 where no key could be had to verify with.
     """
     if access.caller == "ignored":
         return None
@@ -108,9 +109,7 @@ async def authenticate(
         if access.caller == "optional":
             return None
         raise _invalid("this takes an access token")
-    caller = _caller(token, await verify(token, verifier))
-    access.check(caller)
-    return caller
+    return _caller(token, await verify(token, verifier))
 
 
 async def verify(token: str, verifier: JWTVerifier) -> Claims:

@@ -22,7 +22,10 @@ _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})(?=[\s,]|$)", re.IGNORECASE)
 
 
 class PeerUnavailableError(Exception):
-    """The other service didn't give an answer that says anything: away, late, or failing."""
+    """The other service didn't give an answer that says anything: away, late, or failing.
+
+    The text is fit for logs and callers: it names no path, which can hold what a caller has sent.
+    """
 
 
 @dataclass(frozen=True, slots=True)

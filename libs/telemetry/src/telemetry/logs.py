@@ -1,22 +1,34 @@
-"""One JSON line an event on stdout: never a raw path, an address, a token or a body.
+"""One JSON line an event on stdout, with what it must tell and nothing that it must not.
 
-Each line has `time` (RFC 3339, UTC), `level`, `event`, `service`, `version` and `instance`, and
-what belongs to a request has its `request_id` and `trace_id` too.
+Every line has `time`, `level` (debug, info, warning, error), `event`, `service`, `version` and
+`instance`; what belongs to a request also its `request_id` and `trace_id`; a request's own line
+`route` (method and pattern), `status`, `duration_ms` and `caller` (an id).
+
+No line has an e-mail address, a name, a phone number, a birth date, a reason, a file's name or
+content, a password, a token or assertion, a signed URL, an idempotency key, a query string, a path
+or a body. So whoever logs gives ids, codes and numbers; and what others make texts of, exceptions,
+libraries' messages and warnings, is told by its type, its codes and its place.
 """
 
 import json
 import logging
+import re
 import sys
+import threading
+import warnings
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, TextIO
 
 import structlog
 
-LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+from telemetry.tracebacks import traceback_of
+
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _NAMES: Final = {"exception": "error", "warn": "warning"}
 
-_format_exception = structlog.processors.format_exc_info
 # Made once: json.dumps with options makes an encoder for every line.
 encode: Final = json.JSONEncoder(default=repr, separators=(",", ":")).encode
 
@@ -45,7 +57,7 @@ def configure_logging(
     Args:
         names: gives the names of the request being served, for each line.
         harmless: exceptions that a library logs as errors and that are no failure of ours: what
-            clients send. Only their kind is logged, for their text quotes it.
+            clients send.
     """
     fixed = {"service": service, "version": version, "instance": instance}
 
@@ -57,17 +69,66 @@ def configure_logging(
         event["time"] = now()
         event.update(fixed)
         event.update(names())
-        return _format_exception(None, method, event) if "exc_info" in event else event
+        error = _error_of(event.pop("exc_info", None))
+        if error is not None:
+            event["exception"] = traceback_of(error)
+        return event
 
     structlog.configure(
         processors=[complete, lambda _logger, _method, event: encode(event)],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
     root.handlers = [_ToStructlog(harmless)]
     root.setLevel(logging.WARNING)
+    # What Python itself would print, with all that an exception or a warning quotes.
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda failed: _log_failure("uncaught", failed.exc_value)
+    sys.unraisablehook = lambda failed: _log_failure("unraisable", failed.exc_value)
+    warnings.showwarning = _warned
+
+
+def _error_of(exc_info: object) -> BaseException | None:
+    """The exception that an event is about, in each of the forms in which one is given."""
+    if isinstance(exc_info, tuple):
+        exc_info = exc_info[1]
+    elif exc_info is True:
+        exc_info = sys.exc_info()[1]
+    return exc_info if isinstance(exc_info, BaseException) else None
+
+
+def _uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)  # somebody at a terminal, who knows it
+    else:
+        _log_failure("uncaught", error)
+
+
+def _log_failure(event: str, error: BaseException | None) -> None:
+    structlog.get_logger().error(event, exc_info=error)
+
+
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    place = f"{Path(filename).name}:{lineno}"
+    structlog.get_logger().warning("warned", kind=category.__name__, place=place)
+
+
+# What asyncio reports begins with words of its own; what follows is printed from living objects,
+# arguments and exceptions among them.
+_own_words = re.compile(r"[A-Za-z ,.!-]*").match
+# Its texts are ours, and quote settings only.
+_OURS = "jwtverify"
 
 
 class _ToStructlog(logging.Handler):
@@ -79,10 +140,31 @@ class _ToStructlog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger()
-        error = record.exc_info[1] if record.exc_info else None
+        error = _error_of(record.exc_info)
         if isinstance(error, self._harmless):
+            # The client's fault, and answered: no failure of ours. Its text quotes what was sent.
             log.info("not HTTP", reason=type(error).__name__)
             return
         method = log.error if record.levelno >= logging.ERROR else log.warning
-        # %-formatted messages of libraries; an exception goes along where there is one.
-        method("library", logger=record.name, message=record.getMessage(), exc_info=record.exc_info)
+        method(
+            "library",
+            logger=record.name,
+            place=f"{record.module}.{record.funcName}:{record.lineno}",
+            message=_sentence(record),
+            exc_info=error,
+        )
+
+
+def _sentence(record: logging.LogRecord) -> str:
+    """What a library says, without the values that it says it of: they may be anybody's.
+
+    A message to be filled in is given as it is. One that comes filled in can't be told from a
+    person's name, so nothing is said of it: its place tells which it is.
+    """
+    text = str(record.msg)
+    if record.name.partition(".")[0] == _OURS:
+        return record.getMessage()
+    if record.args:
+        return text
+    found = _own_words(text) if record.name == "asyncio" else None
+    return found[0].strip() if found is not None else ""

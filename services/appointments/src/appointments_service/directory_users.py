@@ -103,7 +103,7 @@ class UsersDirectory:
         try:
             answer = await self._users.call("GET", "/v1/doctors/{id}", {"id": doctor_id})
         except PeerUnavailableError as error:
-            raise UsersUnavailableError(str(error)) from error
+            raise UsersUnavailableError(f"users: {error}") from error
         if not _found(answer):
             self._leased.pop(doctor_id, None)
             return None
@@ -127,7 +127,7 @@ class UsersDirectory:
                 self._tokens.forget()
                 answer = await self._ask_name(patient_id, await self._tokens.token())
         except PeerUnavailableError as error:
-            raise UsersUnavailableError(str(error)) from error
+            raise UsersUnavailableError(f"users: {error}") from error
         if not _found(answer):
             return None
         with _as_agreed():

@@ -100,7 +100,8 @@ async def _create_admin(use_cases: "UseCases", email: str, name: str, password: 
         role=Role.ADMIN,
     )
     created = await use_cases.accounts.ensure(new)
-    sys.stdout.write(f"{'created' if created else 'left alone'}: {email}\n")
+    # Without the address: where this is run at every start, what it prints is a log.
+    sys.stdout.write(f"admin: {'created' if created else 'left alone'}\n")
 
 
 async def _register(use_cases: "UseCases", services: Sequence[tuple[str, str, str]]) -> None:
