@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -46,3 +47,18 @@ async def start_gateway(world: World) -> AsyncIterator[StartGateway]:
     yield start
     world.disconnect()
     await asyncio.wait_for(stack.aclose(), DEADLINE)
+
+
+@pytest.fixture
+def silent_url() -> Iterator[str]:
+    """A target that never takes a connection: its queue is full, so the kernel drops our SYN."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for filler in fillers:
+            filler.close()

@@ -133,6 +133,19 @@ async def test_a_client_that_left_is_logged_as_460(world: World) -> None:
     assert (line["status"], line["target_status"]) == (460, None)
 
 
+async def test_no_other_target_is_tried_for_a_client_that_left(
+    world: World, silent_url: str
+) -> None:
+    other = await world.target(Recorder(well=False))  # so that the first turn is the silent one's
+    world.register(users=[other, silent_url])
+    async with running(world, connect_timeout_seconds="0.2") as (process, port):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(get("/v1/users"))
+        writer.close()
+        line = await next_event(process, "request")
+    assert (line["status"], line["target"]) == (460, None)
+
+
 async def test_the_log_of_requests_can_be_turned_off(world: World) -> None:
     world.register(users=[await world.target(Recorder())])
     async with running(world, access_log="false") as (process, port):

@@ -32,8 +32,8 @@ class ServerState:
 class Exchange:
     """Passes one request to a target and the answer back.
 
-    Nothing is sent twice: only while a target refuses the connection, so that nothing can have
-    been sent, is another one tried.
+    Nothing is sent twice: only while a target takes no connection, so that nothing can have been
+    sent, is another one tried.
     """
 
     __slots__ = (
@@ -99,6 +99,9 @@ class Exchange:
             target, upstream = await self._connect(group)
         except RefusedError as refused:
             return self.answer(refused.status)
+        except (ConnectionClosedError, IdleTimeoutError) as failure:
+            self.status = self._give_up(failure)
+            return False
         self.target = target
         client, reusable = self._client, False
         client.on_lost = lambda: upstream.fail(ClientGoneError())
@@ -131,17 +134,22 @@ class Exchange:
         """Choose a target that takes the connection.
 
         Raises:
-            RefusedError: 502, 503 or 504.
+            RefusedError: 502, every target refused it; 503, there is none; 504, none took it and
+                at least one did not answer in time.
+            ConnectionClosedError: the client left meanwhile.
+            IdleTimeoutError: it took longer than the idle timeout.
         """
-        refused: list[Target] = []
+        failed: dict[Target, int] = {}
         while True:
-            target = group.choose(refused)
+            target = group.choose(failed)
             try:
                 return target, await target.acquire()
-            except TimeoutError as error:
-                raise RefusedError(504) from error
+            except TimeoutError:
+                failed[target] = 504
             except OSError:
-                refused.append(target)
+                failed[target] = 502
+            if self._client.failure is not None:
+                raise self._client.failure
 
     def _send_request(self, target: Target, upstream: Connection) -> asyncio.Task[None] | None:
         """Send the head with what has come of the body; a task sends what is still to come.
