@@ -87,14 +87,14 @@ class Proxy:
             return False
         started = time.perf_counter()
         exchange = Exchange(client, request, timer, self._state)
-        service = self._table.match(request.path)
+        route = self._table.match(request.path)
         try:
-            if service is None:
+            if route is None:
                 return exchange.answer(404)
-            return await exchange.run(self._groups[service])
+            return await exchange.run(self._groups[route.service])
         finally:
             if self._access_log is not None:
-                self._log(exchange.record(), service, started)
+                self._log(exchange.record(), route.service if route else None, started)
 
     def _log(self, record: dict[str, object], service: str | None, started: float) -> None:
         if self._access_log is not None:
