@@ -50,6 +50,11 @@ async def start_gateway(world: World) -> AsyncIterator[StartGateway]:
 
 
 @pytest.fixture
+def refusing_url(unused_tcp_port: int) -> str:
+    return f"http://127.0.0.1:{unused_tcp_port}"
+
+
+@pytest.fixture
 def silent_url() -> Iterator[str]:
     """A target that never takes a connection: its queue is full, so the kernel drops our SYN."""
     with socket.socket() as listener:

@@ -19,11 +19,6 @@ from tests.gateway.support import (
 )
 
 
-@pytest.fixture
-def refusing_url(unused_tcp_port: int) -> str:
-    return f"http://127.0.0.1:{unused_tcp_port}"
-
-
 async def test_503_where_no_target_is_registered(start_gateway: StartGateway) -> None:
     answer = await exchange(await start_gateway(), get("/v1/users"))
     assert status_of(answer) == 503

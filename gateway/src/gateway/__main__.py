@@ -8,31 +8,24 @@ import structlog
 import uvloop
 from pydantic import ValidationError
 
-from gateway.app import CannotListenError, run_gateway
+from gateway.app import CannotListenError, identity, run_gateway
 from gateway.registry import BadTargetsFileError
 from gateway.settings import Settings
+from telemetry.logs import configure_logging
 
 BAD_SETTING = 2
 
 
 def main() -> int:
     """Run; returns the exit code."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
     try:
         settings = Settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = "GATEWAY_" + "_".join(str(part) for part in first["loc"]).upper()
         return _complain(f"{name}: {first['msg']}")
+    names = identity(settings)
+    configure_logging(**names)
     try:
         uvloop.run(_serve(settings))
     except BadTargetsFileError as error:

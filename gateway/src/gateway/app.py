@@ -6,13 +6,15 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypedDict
 
 import structlog
 
+from gateway import __version__
 from gateway.accesslog import AccessLog
 from gateway.admin import ADMIN_HOST, Admin
 from gateway.connections import Connection
+from gateway.observer import Observer
 from gateway.proxy import Proxy
 from gateway.registry import BadTargetsFileError, TargetOptions, TargetRegistry
 from gateway.settings import Settings
@@ -21,11 +23,20 @@ from routetable import TABLE, RouteTable
 
 log = structlog.get_logger()
 
+NAME: Final = "gateway"  # in logs
 BACKLOG: Final = 1024  # connections that wait to be accepted; a burst of clients is not refused
 
 
 class CannotListenError(Exception):
     """The gateway can't have the port it was told to listen on."""
+
+
+class Identity(TypedDict):
+    """What names this process wherever it tells something."""
+
+    service: str
+    version: str
+    instance: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +65,12 @@ async def run_gateway(settings: Settings, table: RouteTable = TABLE) -> AsyncIte
         CannotListenError: a port is in use, or the host is not this machine's.
     """
     registry = TargetRegistry(table.services, _options(settings))
-    access_log = AccessLog(sys.stdout.buffer) if settings.access_log else None
+    access_log = AccessLog(sys.stdout.buffer, identity(settings)) if settings.access_log else None
     proxy = Proxy(
         table,
         registry.groups,
         idle_timeout=settings.idle_timeout_seconds,
-        access_log=access_log,
+        observer=Observer(access_log),
     )
     admin = Admin(registry)
     servers: list[asyncio.Server] = []
@@ -88,6 +99,11 @@ async def run_gateway(settings: Settings, table: RouteTable = TABLE) -> AsyncIte
         await registry.close()
         if access_log is not None:
             access_log.flush()
+
+
+def identity(settings: Settings) -> Identity:
+    """The names of a gateway with these settings."""
+    return {"service": NAME, "version": __version__, "instance": settings.instance}
 
 
 async def _listen(

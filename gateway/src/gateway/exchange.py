@@ -14,10 +14,10 @@ from gateway.errors import (
     IdleTimeoutError,
     RefusedError,
 )
-from gateway.heads import RequestHead, ResponseHead
+from gateway.heads import RequestHead, ResponseHead, known_method
 from gateway.messages import read_response
 from gateway.targets import Target, TargetGroup
-from gateway.tracing import trace_header
+from gateway.tracing import request_id, trace_header, trace_id
 
 
 @dataclass(slots=True)
@@ -37,6 +37,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_answered_id",
         "_body",
         "_client",
         "_request",
@@ -60,21 +61,25 @@ class Exchange:
         self._body: Body = request.body()
         self._responding = False  # the head of the final answer is on its way to the client
         self._trace = trace_header(request.trace)
-        self.status = 0
+        self._answered_id = b""  # X-Request-Id of the target's answer
+        self.status = 500  # stays where a defect of ours ends it without an answer
         self.target: Target | None = None
         self.target_status: int | None = None
 
-    def record(self) -> dict[str, object]:
-        """What the access log says of it."""
-        return {
-            "client": self._client.peer,
-            "method": self._request.method.decode(),
-            "path": self._request.path,
-            "status": self.status,
-            "target": self.target and self.target.url,
-            "target_status": self.target_status,
-            "trace_id": self._trace.decode("latin-1"),
-        }
+    @property
+    def request_id(self) -> str | None:
+        """The id that the target's answer has, or else the request."""
+        return request_id(self._answered_id, self._request.request_id)
+
+    @property
+    def trace_id(self) -> str | None:
+        """The id of the trace that the target is told to be part of."""
+        return trace_id(self._request.traceparent.decode("latin-1"), self._trace)
+
+    @property
+    def method(self) -> str:
+        """The method, of a few known ones."""
+        return known_method(self._request.method)
 
     def answer(self, status: int) -> bool:
         """Answer without a target; returns whether another request may follow."""
@@ -192,6 +197,7 @@ class Exchange:
                 raise BadResponseError("switched protocols without being asked")
             if response.status >= 200 or response.status == 101:
                 self.status = self.target_status = response.status
+                self._answered_id = response.request_id
                 return response
             if not self._request.old:
                 self._client.write(response.for_client(old=False, keep_alive=True))

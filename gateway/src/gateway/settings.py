@@ -1,5 +1,7 @@
 """The gateway's settings, from the environment; the README lists them."""
 
+import os
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -31,3 +33,4 @@ class Settings(BaseSettings):
     deregistration_delay_seconds: Annotated[float, Field(ge=0, le=3600)] = 300.0
     access_log: bool = True
     admin_port: Port | None = None
+    instance: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")

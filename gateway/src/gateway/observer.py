@@ -1,0 +1,53 @@
+"""What is seen of each request from outside: a line of the log."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from gateway.accesslog import AccessLog
+from gateway.exchange import Exchange
+from routetable import Route
+
+UNROUTED: Final = "unrouted"
+
+
+class Observer:
+    """Watches requests. They are named by the pattern of their route: a path may hold a secret."""
+
+    def __init__(self, access_log: AccessLog | None) -> None:
+        """Write where there is something to write to."""
+        self._access_log = access_log
+
+    def refused(self, status: int) -> None:
+        """See a request whose head could not be read, so that nothing is known of it."""
+        if self._access_log is not None:
+            self._access_log.write(_line(None, None, status, 0.0))
+
+    @contextmanager
+    def watching(self, exchange: Exchange, route: Route | None) -> Iterator[None]:
+        """See a request from its head to the end of its answer, which the context surrounds."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - started
+            if self._access_log is not None:
+                self._access_log.write(_line(exchange, route, exchange.status, seconds))
+
+
+def _line(
+    exchange: Exchange | None, route: Route | None, status: int, seconds: float
+) -> dict[str, object]:
+    target = exchange.target if exchange else None
+    return {
+        "request_id": exchange.request_id if exchange else None,
+        "trace_id": exchange.trace_id if exchange else None,
+        "method": exchange.method if exchange else None,
+        "route": route.pattern if route else UNROUTED,
+        "routed_to": route.service if route else None,
+        "status": status,
+        "duration_ms": round(seconds * 1000, 3),
+        "target": target.url if target else None,
+        "target_status": exchange.target_status if exchange else None,
+    }
