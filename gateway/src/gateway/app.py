@@ -12,18 +12,20 @@ import structlog
 
 from gateway import __version__
 from gateway.accesslog import AccessLog
-from gateway.admin import ADMIN_HOST, Admin
+from gateway.admin import Admin
 from gateway.connections import Connection
+from gateway.metrics import Metrics
 from gateway.observer import Observer
 from gateway.proxy import Proxy
 from gateway.registry import BadTargetsFileError, TargetOptions, TargetRegistry
 from gateway.settings import Settings
 from gateway.targets import Thresholds
 from routetable import TABLE, RouteTable
+from telemetry.metrics import measured_loop_lag, new_registry
 
 log = structlog.get_logger()
 
-NAME: Final = "gateway"  # in logs
+NAME: Final = "gateway"  # in logs and metrics
 BACKLOG: Final = 1024  # connections that wait to be accepted; a burst of clients is not refused
 
 
@@ -65,14 +67,16 @@ async def run_gateway(settings: Settings, table: RouteTable = TABLE) -> AsyncIte
         CannotListenError: a port is in use, or the host is not this machine's.
     """
     registry = TargetRegistry(table.services, _options(settings))
+    counts = new_registry(NAME, __version__)
+    metrics = Metrics(counts, registry.groups)
     access_log = AccessLog(sys.stdout.buffer, identity(settings)) if settings.access_log else None
     proxy = Proxy(
         table,
         registry.groups,
         idle_timeout=settings.idle_timeout_seconds,
-        observer=Observer(access_log),
+        observer=Observer(metrics, access_log),
     )
-    admin = Admin(registry)
+    admin = Admin(registry, metrics)
     servers: list[asyncio.Server] = []
     watcher: asyncio.Task[None] | None = None
     try:
@@ -83,11 +87,12 @@ async def run_gateway(settings: Settings, table: RouteTable = TABLE) -> AsyncIte
         admin_port = None
         if settings.admin_port is not None:
             admin_server = await _listen(
-                admin.connection, ADMIN_HOST, settings.admin_port, "GATEWAY_ADMIN_PORT"
+                admin.connection, settings.admin_host, settings.admin_port, "GATEWAY_ADMIN_PORT"
             )
             servers.append(admin_server)
             admin_port = _port(admin_server)
-        yield Gateway(settings, registry, _port(server), admin_port)
+        async with measured_loop_lag(counts):
+            yield Gateway(settings, registry, _port(server), admin_port)
     finally:
         for listening in servers:
             listening.close()

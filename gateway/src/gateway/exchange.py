@@ -67,6 +67,11 @@ class Exchange:
         self.target_status: int | None = None
 
     @property
+    def own(self) -> bool:
+        """Whether the gateway answered by itself, not the target."""
+        return self.status != self.target_status
+
+    @property
     def request_id(self) -> str | None:
         """The id that the target's answer has, or else the request."""
         return request_id(self._answered_id, self._request.request_id)
@@ -151,8 +156,10 @@ class Exchange:
                 return target, await target.acquire()
             except TimeoutError:
                 failed[target] = 504
+                group.connect_failures["timeout"] += 1
             except OSError:
                 failed[target] = 502
+                group.connect_failures["refused"] += 1
             if self._client.failure is not None:
                 raise self._client.failure
 

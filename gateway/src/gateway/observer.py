@@ -1,4 +1,4 @@
-"""What is seen of each request from outside: a line of the log."""
+"""What is seen of each request from outside: counts, a line of the log."""
 
 import time
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import Final
 
 from gateway.accesslog import AccessLog
 from gateway.exchange import Exchange
+from gateway.metrics import NO_SERVICE, Metrics
 from routetable import Route
 
 UNROUTED: Final = "unrouted"
@@ -15,23 +16,32 @@ UNROUTED: Final = "unrouted"
 class Observer:
     """Watches requests. They are named by the pattern of their route: a path may hold a secret."""
 
-    def __init__(self, access_log: AccessLog | None) -> None:
-        """Write where there is something to write to."""
+    def __init__(self, metrics: Metrics, access_log: AccessLog | None) -> None:
+        """Count, and write where there is something to write to."""
+        self._metrics = metrics
         self._access_log = access_log
 
     def refused(self, status: int) -> None:
         """See a request whose head could not be read, so that nothing is known of it."""
+        self._metrics.of(NO_SERVICE).answered(status, 0.0)
+        self._metrics.answered_itself(status)
         if self._access_log is not None:
             self._access_log.write(_line(None, None, status, 0.0))
 
     @contextmanager
     def watching(self, exchange: Exchange, route: Route | None) -> Iterator[None]:
         """See a request from its head to the end of its answer, which the context surrounds."""
+        counts = self._metrics.of(route.service if route else NO_SERVICE)
+        counts.in_flight.inc()
         started = time.perf_counter()
         try:
             yield
         finally:
             seconds = time.perf_counter() - started
+            counts.in_flight.dec()
+            counts.answered(exchange.status, seconds)
+            if exchange.own:
+                self._metrics.answered_itself(exchange.status)
             if self._access_log is not None:
                 self._access_log.write(_line(exchange, route, exchange.status, seconds))
 

@@ -159,6 +159,7 @@ class TargetGroup:
         self.service = service
         self.targets: list[Target] = []
         self.draining: list[Target] = []
+        self.connect_failures = {"refused": 0, "timeout": 0}
         self._algorithm = algorithm
         self._turn = 0
 
