@@ -10,6 +10,7 @@ import uvloop
 
 from gateway.app import Gateway, run_gateway
 from gateway.settings import Settings
+from telemetry.tracing import Tracing
 from tests.gateway.support import DEADLINE, World
 
 StartGateway = Callable[..., Awaitable[Gateway]]
@@ -38,11 +39,13 @@ async def start_gateway(world: World) -> AsyncIterator[StartGateway]:
         users: list[str] | None = None,
         appointments: list[str] | None = None,
         files: list[str] | None = None,
+        tracing: Tracing | None = None,
         **settings: Any,
     ) -> Gateway:
         world.register(users=users or [], appointments=appointments or [], files=files or [])
         values = {"port": 0, "access_log": False, "targets_file": world.targets_file}
-        return await stack.enter_async_context(run_gateway(Settings(**{**values, **settings})))
+        gateway = run_gateway(Settings(**{**values, **settings}), tracing=tracing)
+        return await stack.enter_async_context(gateway)
 
     yield start
     world.disconnect()

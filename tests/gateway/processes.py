@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from tests.gateway.support import DEADLINE, World
 
 
-async def start(world: World, **settings: str) -> Process:
+async def start(world: World, collector: str = "", **settings: str) -> Process:
     environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
         "GATEWAY_PORT": "0",
         "GATEWAY_TARGETS_FILE": str(world.targets_file),
         **{f"GATEWAY_{name.upper()}": value for name, value in settings.items()},
@@ -32,9 +33,11 @@ async def next_event(process: Process, name: str) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def running(world: World, **settings: str) -> AsyncIterator[tuple[Process, int]]:
-    """Run a gateway; gives the process and its port."""
-    process = await start(world, **settings)
+async def running(
+    world: World, collector: str = "", **settings: str
+) -> AsyncIterator[tuple[Process, int]]:
+    """Run a gateway, which sends traces to a collector; gives the process and its port."""
+    process = await start(world, collector, **settings)
     try:
         port = (await next_event(process, "listening"))["port"]
         assert isinstance(port, int)

@@ -12,6 +12,7 @@ from gateway.app import CannotListenError, identity, run_gateway
 from gateway.registry import BadTargetsFileError
 from gateway.settings import Settings
 from telemetry.logs import configure_logging
+from telemetry.tracing import Tracing, open_tracing
 
 BAD_SETTING = 2
 
@@ -27,7 +28,9 @@ def main() -> int:
     names = identity(settings)
     configure_logging(**names)
     try:
-        uvloop.run(_serve(settings))
+        # Outside of the loop, which sending the last spans would keep from what it has to do.
+        with open_tracing(**names) as tracing:
+            uvloop.run(_serve(settings, tracing))
     except BadTargetsFileError as error:
         return _complain(f"GATEWAY_TARGETS_FILE: {error}")
     except CannotListenError as error:
@@ -35,12 +38,12 @@ def main() -> int:
     return 0
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, tracing: Tracing | None) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with run_gateway(settings) as gateway:
+    async with run_gateway(settings, tracing=tracing) as gateway:
         loop.add_signal_handler(signal.SIGHUP, gateway.reload)
         structlog.get_logger().info(
             "listening", host=settings.host, port=gateway.port, admin_port=gateway.admin_port

@@ -22,10 +22,11 @@ from gateway.settings import Settings
 from gateway.targets import Thresholds
 from routetable import TABLE, RouteTable
 from telemetry.metrics import measured_loop_lag, new_registry
+from telemetry.tracing import Tracing
 
 log = structlog.get_logger()
 
-NAME: Final = "gateway"  # in logs and metrics
+NAME: Final = "gateway"  # in logs, metrics and traces
 BACKLOG: Final = 1024  # connections that wait to be accepted; a burst of clients is not refused
 
 
@@ -59,7 +60,9 @@ class Gateway:
 
 
 @asynccontextmanager
-async def run_gateway(settings: Settings, table: RouteTable = TABLE) -> AsyncIterator[Gateway]:
+async def run_gateway(
+    settings: Settings, table: RouteTable = TABLE, tracing: Tracing | None = None
+) -> AsyncIterator[Gateway]:
     """Run a gateway; leaving the context finishes what is in flight.
 
     Raises:
@@ -74,7 +77,7 @@ async def run_gateway(settings: Settings, table: RouteTable = TABLE) -> AsyncIte
         table,
         registry.groups,
         idle_timeout=settings.idle_timeout_seconds,
-        observer=Observer(metrics, access_log),
+        observer=Observer(metrics, access_log, tracing),
     )
     admin = Admin(registry, metrics)
     servers: list[asyncio.Server] = []

@@ -48,6 +48,7 @@ class Exchange:
         "status",
         "target",
         "target_status",
+        "traceparent",
     )
 
     def __init__(
@@ -63,6 +64,7 @@ class Exchange:
         self._trace = trace_header(request.trace)
         self._answered_id = b""  # X-Request-Id of the target's answer
         self.status = 500  # stays where a defect of ours ends it without an answer
+        self.traceparent = ""  # that the target gets in place of the client's, where there is one
         self.target: Target | None = None
         self.target_status: int | None = None
 
@@ -77,9 +79,14 @@ class Exchange:
         return request_id(self._answered_id, self._request.request_id)
 
     @property
+    def given_traceparent(self) -> str:
+        """The client's, whatever it is."""
+        return self._request.traceparent.decode("latin-1")
+
+    @property
     def trace_id(self) -> str | None:
         """The id of the trace that the target is told to be part of."""
-        return trace_id(self._request.traceparent.decode("latin-1"), self._trace)
+        return trace_id(self.traceparent or self.given_traceparent, self._trace)
 
     @property
     def method(self) -> str:
@@ -177,6 +184,7 @@ class Exchange:
             client=client.peer.encode(),
             port=b"%d" % client.local_port,
             trace=self._trace,
+            traceparent=self.traceparent.encode(),
             netloc=target.netloc,
         )
         upstream.write(head + passed)

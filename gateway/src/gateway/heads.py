@@ -90,7 +90,9 @@ class RequestHead:
         """What follows the head."""
         return Chunked() if self.chunked else Sized(self.length)
 
-    def for_target(self, *, client: bytes, port: bytes, trace: bytes, netloc: bytes) -> bytes:
+    def for_target(
+        self, *, client: bytes, port: bytes, trace: bytes, netloc: bytes, traceparent: bytes = b""
+    ) -> bytes:
         """The head that the target gets.
 
         Args:
@@ -98,11 +100,15 @@ class RequestHead:
             port: the gateway's port that the client used.
             trace: X-Amzn-Trace-Id's value.
             netloc: the target's own host and port, for a client of HTTP/1.0 that names no host.
+            traceparent: the value to send in place of the client's; empty leaves that as it came.
         """
         chain = self.forwarded_for + b", " + client if self.forwarded_for else client
         lines = [self.method + b" " + self.target + b" HTTP/1.1", *self.lines]
         if self.old and not any(line[:5].lower() == b"host:" for line in self.lines):
             lines.append(b"Host: " + netloc)
+        if traceparent:
+            lines = [line for line in lines if line[:12].lower() != b"traceparent:"]
+            lines.append(b"traceparent: " + traceparent)
         if self.chunked:
             lines.append(b"Transfer-Encoding: chunked")
         if self.upgrade is not None:

@@ -1,4 +1,4 @@
-"""What is seen of each request from outside: counts, a line of the log."""
+"""What is seen of each request from outside: counts, a line of the log, a span."""
 
 import time
 from collections.abc import Iterator
@@ -7,8 +7,11 @@ from typing import Final
 
 from gateway.accesslog import AccessLog
 from gateway.exchange import Exchange
+from gateway.heads import OTHER_METHOD
 from gateway.metrics import NO_SERVICE, Metrics
 from routetable import Route
+from telemetry.propagation import is_traceparent
+from telemetry.tracing import Span, Tracing
 
 UNROUTED: Final = "unrouted"
 
@@ -16,10 +19,13 @@ UNROUTED: Final = "unrouted"
 class Observer:
     """Watches requests. They are named by the pattern of their route: a path may hold a secret."""
 
-    def __init__(self, metrics: Metrics, access_log: AccessLog | None) -> None:
-        """Count, and write where there is something to write to."""
+    def __init__(
+        self, metrics: Metrics, access_log: AccessLog | None, tracing: Tracing | None
+    ) -> None:
+        """Count, and write and trace where there is something to do it with."""
         self._metrics = metrics
         self._access_log = access_log
+        self._tracing = tracing
 
     def refused(self, status: int) -> None:
         """See a request whose head could not be read, so that nothing is known of it."""
@@ -35,7 +41,11 @@ class Observer:
         counts.in_flight.inc()
         started = time.perf_counter()
         try:
-            yield
+            if self._tracing is None:
+                yield
+            else:
+                with self._traced(self._tracing, exchange, route):
+                    yield
         finally:
             seconds = time.perf_counter() - started
             counts.in_flight.dec()
@@ -44,6 +54,38 @@ class Observer:
                 self._metrics.answered_itself(exchange.status)
             if self._access_log is not None:
                 self._access_log.write(_line(exchange, route, exchange.status, seconds))
+
+    @contextmanager
+    def _traced(self, tracing: Tracing, exchange: Exchange, route: Route | None) -> Iterator[None]:
+        """Make the request a span, named as OpenTelemetry's "HTTP spans" say."""
+        method = exchange.method
+        name = "HTTP" if method == OTHER_METHOD else method
+        attributes: dict[str, str | int] = {"http.request.method": method, "url.scheme": "http"}
+        if route is not None:
+            name = f"{name} {route.pattern}"
+            attributes["http.route"] = route.pattern
+        given = exchange.given_traceparent
+        with tracing.span(
+            "server",
+            name,
+            attributes,
+            traceparent=given if is_traceparent(given) else "",
+            trace_id=exchange.trace_id,
+        ) as span:
+            exchange.traceparent = span.traceparent
+            try:
+                yield
+            finally:
+                _describe(span, exchange)
+
+
+def _describe(span: Span, exchange: Exchange) -> None:
+    span.set("http.response.status_code", exchange.status)
+    if exchange.target is not None:
+        # Not server.address, which is the address that the client asked.
+        span.set("gateway.target", exchange.target.url)
+    if exchange.status >= 500:
+        span.fail(str(exchange.status))
 
 
 def _line(
