@@ -166,6 +166,7 @@ class Suite:
                 "GATEWAY_PORT": str(port),
                 "GATEWAY_ADMIN_PORT": str(self._admin_port),
                 "GATEWAY_TARGETS_FILE": str(self._run.targets),
+                "GATEWAY_INSTANCE": "gateway",
                 # As a load balancer does it, only quicker: one waits for it at a desk.
                 "GATEWAY_HEALTH_INTERVAL_SECONDS": "0.5",
                 "GATEWAY_HEALTH_TIMEOUT_SECONDS": "2",

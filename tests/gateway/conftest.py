@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import uvloop
 
 from gateway.app import Gateway, run_gateway
 from gateway.settings import Settings
+from telemetry.tracing import Tracing
 from tests.gateway.support import DEADLINE, World
 
 StartGateway = Callable[..., Awaitable[Gateway]]
@@ -37,12 +39,34 @@ async def start_gateway(world: World) -> AsyncIterator[StartGateway]:
         users: list[str] | None = None,
         appointments: list[str] | None = None,
         files: list[str] | None = None,
+        tracing: Tracing | None = None,
         **settings: Any,
     ) -> Gateway:
         world.register(users=users or [], appointments=appointments or [], files=files or [])
         values = {"port": 0, "access_log": False, "targets_file": world.targets_file}
-        return await stack.enter_async_context(run_gateway(Settings(**{**values, **settings})))
+        gateway = run_gateway(Settings(**{**values, **settings}), tracing=tracing)
+        return await stack.enter_async_context(gateway)
 
     yield start
     world.disconnect()
     await asyncio.wait_for(stack.aclose(), DEADLINE)
+
+
+@pytest.fixture
+def refusing_url(unused_tcp_port: int) -> str:
+    return f"http://127.0.0.1:{unused_tcp_port}"
+
+
+@pytest.fixture
+def silent_url() -> Iterator[str]:
+    """A target that never takes a connection: its queue is full, so the kernel drops our SYN."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for filler in fillers:
+            filler.close()

@@ -60,6 +60,7 @@ class Recorder:
     """A target's script that keeps each request's bytes and answers them all alike."""
 
     answer: bytes = field(default_factory=ok)
+    well: bool = True  # whether it passes health checks
     heads: list[bytes] = field(default_factory=list)
     connections: int = 0
     # Set once a health check has ended, which the gateway counts in before it closes.
@@ -71,7 +72,7 @@ class Recorder:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
             if head.startswith(b"GET /health "):
-                writer.write(ok())
+                writer.write(ok() if self.well else b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
                 await reader.read()
                 self.checked.set()
                 return

@@ -116,6 +116,22 @@ def test_passes_on_the_bytes_it_got() -> None:
     )
 
 
+def test_a_traceparent_of_ours_takes_the_place_of_all_that_came() -> None:
+    request = parse_request(
+        head(b"Traceparent: 00-a", b"tracestate: a=1", b"traceparent:00-b", b"traceparents: x")
+    )
+    sent = request.for_target(
+        client=b"4.4.4.4", port=b"8080", trace=b"Root=1", netloc=b"t:1", traceparent=b"00-ours"
+    )
+    traced = [line for line in sent.split(b"\r\n") if b"trace" in line.lower()]
+    assert traced == [
+        b"tracestate: a=1",
+        b"traceparents: x",
+        b"traceparent: 00-ours",
+        b"X-Amzn-Trace-Id: Root=1",
+    ]
+
+
 def test_removes_what_is_for_one_hop_only() -> None:
     request = parse_request(
         head(

@@ -1,56 +1,18 @@
-"""The gateway as a process: settings, signals, logs, memory."""
+"""The gateway as a process: settings, signals, memory."""
 
 import asyncio
-import json
 import re
 import signal
 import socket
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from asyncio.subprocess import Process
 from pathlib import Path
 
 import pytest
 
-from tests.gateway.support import DEADLINE, Recorder, World, get, ok, read_all, read_head, status_of
+from tests.gateway.processes import next_event, running, start
+from tests.gateway.support import DEADLINE, World, get, ok, read_all, read_head, status_of
 
 MIB = 1024 * 1024
-
-
-async def start(world: World, **settings: str) -> Process:
-    environment = {
-        "GATEWAY_PORT": "0",
-        "GATEWAY_TARGETS_FILE": str(world.targets_file),
-        **{f"GATEWAY_{name.upper()}": value for name, value in settings.items()},
-    }
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", env=environment, stdout=PIPE, stderr=PIPE
-    )
-
-
-async def next_event(process: Process, name: str) -> dict[str, object]:
-    """Read log lines up to an event of this name."""
-    assert process.stdout is not None
-    while line := await asyncio.wait_for(process.stdout.readline(), DEADLINE):
-        event: dict[str, object] = json.loads(line)
-        if event["event"] == name:
-            return event
-    raise AssertionError(f"the log ended without {name}")
-
-
-@asynccontextmanager
-async def running(world: World, **settings: str) -> AsyncIterator[tuple[Process, int]]:
-    """Run a gateway; gives the process and its port."""
-    process = await start(world, **settings)
-    try:
-        port = (await next_event(process, "listening"))["port"]
-        assert isinstance(port, int)
-        yield process, port
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 async def test_a_request_in_flight_is_finished_at_sigterm(world: World) -> None:
@@ -89,62 +51,6 @@ async def test_sighup_reads_the_targets_at_once(world: World) -> None:
         world.register(users=["http://127.0.0.1:9"])
         process.send_signal(signal.SIGHUP)
         assert (await next_event(process, "target_registered"))["url"] == "http://127.0.0.1:9"
-
-
-async def test_a_line_a_request(world: World) -> None:
-    url = await world.target(Recorder())
-    world.register(users=[url])
-    async with running(world) as (process, port):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(get("/v1/users/me?secret=1"))
-        await read_all(reader)
-        writer.close()
-        line = await next_event(process, "request")
-    assert isinstance(line.pop("duration_ms"), float)
-    assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", str(line.pop("trace_id")))
-    assert str(line.pop("timestamp")).endswith("+00:00")
-    assert line == {
-        "event": "request",
-        "client": "127.0.0.1",
-        "method": "GET",
-        "path": "/v1/users/me",
-        "status": 200,
-        "service": "users",
-        "target": url,
-        "target_status": 200,
-    }
-
-
-async def test_a_client_that_left_is_logged_as_460(world: World) -> None:
-    asked = asyncio.Event()
-
-    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not (await reader.readuntil(b"\r\n\r\n")).startswith(b"GET /health"):
-            asked.set()
-            await reader.read()
-
-    world.register(users=[await world.target(script)])
-    async with running(world) as (process, port):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(get("/v1/users"))
-        await asyncio.wait_for(asked.wait(), DEADLINE)
-        writer.close()
-        line = await next_event(process, "request")
-    assert (line["status"], line["target_status"]) == (460, None)
-
-
-async def test_the_log_of_requests_can_be_turned_off(world: World) -> None:
-    world.register(users=[await world.target(Recorder())])
-    async with running(world, access_log="false") as (process, port):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(get("/v1/users"))
-        await read_all(reader)
-        writer.close()
-        process.send_signal(signal.SIGTERM)
-        output, _ = await asyncio.wait_for(process.communicate(), DEADLINE)
-    events = [json.loads(line)["event"] for line in output.splitlines()]
-    assert events[-1] == "stopped"
-    assert "request" not in events
 
 
 @pytest.mark.parametrize(

@@ -72,12 +72,19 @@ async def test_no_target_is_503() -> None:
     assert refused.value.status == 503
 
 
-async def test_all_refusing_is_502() -> None:
+@pytest.mark.parametrize(
+    ("failed", "status"),
+    [([502, 502], 502), ([504, 504], 504), ([502, 504], 504), ([504, 502], 504)],
+)
+async def test_none_left_is_504_where_one_timed_out_and_else_502(
+    failed: list[int], status: int
+) -> None:
     group = make_group(TargetState.HEALTHY, TargetState.HEALTHY)
-    assert group.choose([group.targets[0]]) is group.targets[1]
+    first, second = group.targets
+    assert group.choose({first: failed[0]}) is second
     with pytest.raises(RefusedError) as refused:
-        group.choose(group.targets)
-    assert refused.value.status == 502
+        group.choose({first: failed[0], second: failed[1]})
+    assert refused.value.status == status
 
 
 async def test_least_outstanding_requests() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from routetable import TABLE, PatternError, RouteTable, RouteTableError, Rule
+from routetable import TABLE, PatternError, Route, RouteTable, RouteTableError, Rule
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,8 @@ from routetable import TABLE, PatternError, RouteTable, RouteTableError, Rule
     ],
 )
 def test_finds_the_service_that_owns_a_path(path: str, service: str | None) -> None:
-    assert TABLE.match(path) == service
+    found = TABLE.match(path)
+    assert (found and found.service) == service
 
 
 def test_names_every_service() -> None:
@@ -51,8 +52,14 @@ def test_names_every_service() -> None:
 
 def test_the_lowest_priority_wins_whatever_the_order_given() -> None:
     table = RouteTable([Rule(2, ("/a*",), "second"), Rule(1, ("/ab*",), "first")])
-    assert table.match("/abc") == "first"
-    assert table.match("/ac") == "second"
+    assert table.match("/abc") == Route("/ab*", "first")
+    assert table.match("/ac") == Route("/a*", "second")
+
+
+def test_tells_the_pattern_that_matched_and_not_the_path() -> None:
+    table = RouteTable([Rule(1, ("/a", "/b/*", "/b/c*"), "x")])
+    assert table.match("/a?secret") == Route("/a", "x")
+    assert table.match("/b/c") == Route("/b/*", "x")  # the first of a rule's patterns
 
 
 @pytest.mark.parametrize(
@@ -77,7 +84,7 @@ def test_takes_a_table_at_every_limit() -> None:
         Rule(50_000 - number, (f"/{number}/*/?", "/*", "/*", "/*", "/a"), "x")
         for number in range(100)
     ]
-    assert RouteTable(rules).match("/7/a/b") == "x"
+    assert RouteTable(rules).match("/7/a/b") == Route("/*", "x")
 
 
 def test_refuses_a_bad_pattern() -> None:

@@ -8,33 +8,29 @@ import structlog
 import uvloop
 from pydantic import ValidationError
 
-from gateway.app import CannotListenError, run_gateway
+from gateway.app import CannotListenError, identity, run_gateway
 from gateway.registry import BadTargetsFileError
 from gateway.settings import Settings
+from telemetry.logs import configure_logging
+from telemetry.tracing import Tracing, open_tracing
 
 BAD_SETTING = 2
 
 
 def main() -> int:
     """Run; returns the exit code."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
     try:
         settings = Settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = "GATEWAY_" + "_".join(str(part) for part in first["loc"]).upper()
         return _complain(f"{name}: {first['msg']}")
+    names = identity(settings)
+    configure_logging(**names)
     try:
-        uvloop.run(_serve(settings))
+        # Outside of the loop, which sending the last spans would keep from what it has to do.
+        with open_tracing(**names) as tracing:
+            uvloop.run(_serve(settings, tracing))
     except BadTargetsFileError as error:
         return _complain(f"GATEWAY_TARGETS_FILE: {error}")
     except CannotListenError as error:
@@ -42,12 +38,12 @@ def main() -> int:
     return 0
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, tracing: Tracing | None) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with run_gateway(settings) as gateway:
+    async with run_gateway(settings, tracing=tracing) as gateway:
         loop.add_signal_handler(signal.SIGHUP, gateway.reload)
         structlog.get_logger().info(
             "listening", host=settings.host, port=gateway.port, admin_port=gateway.admin_port

@@ -1,25 +1,28 @@
-"""What the gateway says about itself, on a port of its own that only this machine reaches."""
+"""What the gateway says about itself, on a port of its own that no client reaches."""
 
 import asyncio
 import json
 from typing import Final
 
+from prometheus_client import CONTENT_TYPE_LATEST
+
 from gateway.answers import answer
 from gateway.connections import Connection
 from gateway.errors import ConnectionClosedError, RefusedError
 from gateway.messages import read_request
+from gateway.metrics import Metrics
 from gateway.registry import TargetRegistry
 
-ADMIN_HOST: Final = "127.0.0.1"
 READ_SECONDS: Final = 10.0
 
 
 class Admin:
-    """GET /health, and GET /targets with every target's state; one request a connection."""
+    """GET /health, /metrics, and /targets with every target's state; one request a connection."""
 
-    def __init__(self, registry: TargetRegistry) -> None:
-        """Tell about the targets of this registry."""
+    def __init__(self, registry: TargetRegistry, metrics: Metrics) -> None:
+        """Tell about the targets of this registry, and these metrics."""
         self._registry = registry
+        self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._serving: set[asyncio.Task[None]] = set()
 
@@ -43,23 +46,26 @@ class Admin:
         try:
             async with asyncio.timeout(READ_SECONDS):
                 request = await read_request(client)
-            status, document = self._answer(request.method, request.path)
+            status, kind, body = self._answer(request.method, request.path)
         except RefusedError:
-            status, document = 400, {"status": "bad request"}
+            status, kind, body = _json(400, {"status": "bad request"})
         except (ConnectionClosedError, TimeoutError):
             client.abort()
             return
-        body = json.dumps(document).encode()
-        client.write(
-            answer(status, "application/json", body, head_only=False, old=False, keep_alive=False)
-        )
+        client.write(answer(status, kind, body, head_only=False, old=False, keep_alive=False))
         client.close()
 
-    def _answer(self, method: bytes, path: str) -> tuple[int, object]:
+    def _answer(self, method: bytes, path: str) -> tuple[int, str, bytes]:
         if method != b"GET":
-            return 405, {"status": "method not allowed"}
+            return _json(405, {"status": "method not allowed"})
         if path == "/health":
-            return 200, {"status": "ok"}
+            return _json(200, {"status": "ok"})
         if path == "/targets":
-            return 200, self._registry.describe()
-        return 404, {"status": "not found"}
+            return _json(200, self._registry.describe())
+        if path == "/metrics":
+            return 200, CONTENT_TYPE_LATEST, self._metrics.expose()
+        return _json(404, {"status": "not found"})
+
+
+def _json(status: int, document: object) -> tuple[int, str, bytes]:
+    return status, "application/json", json.dumps(document).encode()

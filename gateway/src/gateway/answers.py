@@ -9,6 +9,7 @@ from typing import Final
 # What the load balancer's own statuses are called (Elastic Load Balancing, "Troubleshoot your
 # Application Load Balancers").
 _REASONS: Final = {460: "Client Closed Request", 463: "Too Many Forwarded Addresses"}
+UNREGISTERED: Final = frozenset(_REASONS)  # with IANA, unlike all of HTTPStatus
 
 
 def reason(status: int) -> str:

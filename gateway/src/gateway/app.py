@@ -6,26 +6,40 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypedDict
 
 import structlog
 
+from gateway import __version__
 from gateway.accesslog import AccessLog
-from gateway.admin import ADMIN_HOST, Admin
+from gateway.admin import Admin
 from gateway.connections import Connection
+from gateway.metrics import Metrics
+from gateway.observer import Observer
 from gateway.proxy import Proxy
 from gateway.registry import BadTargetsFileError, TargetOptions, TargetRegistry
 from gateway.settings import Settings
 from gateway.targets import Thresholds
 from routetable import TABLE, RouteTable
+from telemetry.metrics import measured_loop_lag, new_registry
+from telemetry.tracing import Tracing
 
 log = structlog.get_logger()
 
+NAME: Final = "gateway"  # in logs, metrics and traces
 BACKLOG: Final = 1024  # connections that wait to be accepted; a burst of clients is not refused
 
 
 class CannotListenError(Exception):
     """The gateway can't have the port it was told to listen on."""
+
+
+class Identity(TypedDict):
+    """What names this process wherever it tells something."""
+
+    service: str
+    version: str
+    instance: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +60,9 @@ class Gateway:
 
 
 @asynccontextmanager
-async def run_gateway(settings: Settings, table: RouteTable = TABLE) -> AsyncIterator[Gateway]:
+async def run_gateway(
+    settings: Settings, table: RouteTable = TABLE, tracing: Tracing | None = None
+) -> AsyncIterator[Gateway]:
     """Run a gateway; leaving the context finishes what is in flight.
 
     Raises:
@@ -54,14 +70,16 @@ async def run_gateway(settings: Settings, table: RouteTable = TABLE) -> AsyncIte
         CannotListenError: a port is in use, or the host is not this machine's.
     """
     registry = TargetRegistry(table.services, _options(settings))
-    access_log = AccessLog(sys.stdout.buffer) if settings.access_log else None
+    counts = new_registry(NAME, __version__)
+    metrics = Metrics(counts, registry.groups)
+    access_log = AccessLog(sys.stdout.buffer, identity(settings)) if settings.access_log else None
     proxy = Proxy(
         table,
         registry.groups,
         idle_timeout=settings.idle_timeout_seconds,
-        access_log=access_log,
+        observer=Observer(metrics, access_log, tracing),
     )
-    admin = Admin(registry)
+    admin = Admin(registry, metrics)
     servers: list[asyncio.Server] = []
     watcher: asyncio.Task[None] | None = None
     try:
@@ -72,11 +90,12 @@ async def run_gateway(settings: Settings, table: RouteTable = TABLE) -> AsyncIte
         admin_port = None
         if settings.admin_port is not None:
             admin_server = await _listen(
-                admin.connection, ADMIN_HOST, settings.admin_port, "GATEWAY_ADMIN_PORT"
+                admin.connection, settings.admin_host, settings.admin_port, "GATEWAY_ADMIN_PORT"
             )
             servers.append(admin_server)
             admin_port = _port(admin_server)
-        yield Gateway(settings, registry, _port(server), admin_port)
+        async with measured_loop_lag(counts):
+            yield Gateway(settings, registry, _port(server), admin_port)
     finally:
         for listening in servers:
             listening.close()
@@ -88,6 +107,11 @@ async def run_gateway(settings: Settings, table: RouteTable = TABLE) -> AsyncIte
         await registry.close()
         if access_log is not None:
             access_log.flush()
+
+
+def identity(settings: Settings) -> Identity:
+    """The names of a gateway with these settings."""
+    return {"service": NAME, "version": __version__, "instance": settings.instance}
 
 
 async def _listen(

@@ -14,10 +14,10 @@ from gateway.errors import (
     IdleTimeoutError,
     RefusedError,
 )
-from gateway.heads import RequestHead, ResponseHead
+from gateway.heads import RequestHead, ResponseHead, known_method
 from gateway.messages import read_response
 from gateway.targets import Target, TargetGroup
-from gateway.tracing import trace_header
+from gateway.tracing import request_id, trace_header, trace_id
 
 
 @dataclass(slots=True)
@@ -32,11 +32,12 @@ class ServerState:
 class Exchange:
     """Passes one request to a target and the answer back.
 
-    Nothing is sent twice: only while a target refuses the connection, so that nothing can have
-    been sent, is another one tried.
+    Nothing is sent twice: only while a target takes no connection, so that nothing can have been
+    sent, is another one tried.
     """
 
     __slots__ = (
+        "_answered_id",
         "_body",
         "_client",
         "_request",
@@ -47,6 +48,7 @@ class Exchange:
         "status",
         "target",
         "target_status",
+        "traceparent",
     )
 
     def __init__(
@@ -60,21 +62,36 @@ class Exchange:
         self._body: Body = request.body()
         self._responding = False  # the head of the final answer is on its way to the client
         self._trace = trace_header(request.trace)
-        self.status = 0
+        self._answered_id = b""  # X-Request-Id of the target's answer
+        self.status = 500  # stays where a defect of ours ends it without an answer
+        self.traceparent = ""  # that the target gets in place of the client's, where there is one
         self.target: Target | None = None
         self.target_status: int | None = None
 
-    def record(self) -> dict[str, object]:
-        """What the access log says of it."""
-        return {
-            "client": self._client.peer,
-            "method": self._request.method.decode(),
-            "path": self._request.path,
-            "status": self.status,
-            "target": self.target and self.target.url,
-            "target_status": self.target_status,
-            "trace_id": self._trace.decode("latin-1"),
-        }
+    @property
+    def own(self) -> bool:
+        """Whether the gateway answered by itself, not the target."""
+        return self.status != self.target_status
+
+    @property
+    def request_id(self) -> str | None:
+        """The id that the target's answer has, or else the request."""
+        return request_id(self._answered_id, self._request.request_id)
+
+    @property
+    def given_traceparent(self) -> str:
+        """The client's, whatever it is."""
+        return self._request.traceparent.decode("latin-1")
+
+    @property
+    def trace_id(self) -> str | None:
+        """The id of the trace that the target is told to be part of."""
+        return trace_id(self.traceparent or self.given_traceparent, self._trace)
+
+    @property
+    def method(self) -> str:
+        """The method, of a few known ones."""
+        return known_method(self._request.method)
 
     def answer(self, status: int) -> bool:
         """Answer without a target; returns whether another request may follow."""
@@ -99,6 +116,9 @@ class Exchange:
             target, upstream = await self._connect(group)
         except RefusedError as refused:
             return self.answer(refused.status)
+        except (ConnectionClosedError, IdleTimeoutError) as failure:
+            self.status = self._give_up(failure)
+            return False
         self.target = target
         client, reusable = self._client, False
         client.on_lost = lambda: upstream.fail(ClientGoneError())
@@ -131,17 +151,24 @@ class Exchange:
         """Choose a target that takes the connection.
 
         Raises:
-            RefusedError: 502, 503 or 504.
+            RefusedError: 502, every target refused it; 503, there is none; 504, none took it and
+                at least one did not answer in time.
+            ConnectionClosedError: the client left meanwhile.
+            IdleTimeoutError: it took longer than the idle timeout.
         """
-        refused: list[Target] = []
+        failed: dict[Target, int] = {}
         while True:
-            target = group.choose(refused)
+            target = group.choose(failed)
             try:
                 return target, await target.acquire()
-            except TimeoutError as error:
-                raise RefusedError(504) from error
+            except TimeoutError:
+                failed[target] = 504
+                group.connect_failures["timeout"] += 1
             except OSError:
-                refused.append(target)
+                failed[target] = 502
+                group.connect_failures["refused"] += 1
+            if self._client.failure is not None:
+                raise self._client.failure
 
     def _send_request(self, target: Target, upstream: Connection) -> asyncio.Task[None] | None:
         """Send the head with what has come of the body; a task sends what is still to come.
@@ -157,6 +184,7 @@ class Exchange:
             client=client.peer.encode(),
             port=b"%d" % client.local_port,
             trace=self._trace,
+            traceparent=self.traceparent.encode(),
             netloc=target.netloc,
         )
         upstream.write(head + passed)
@@ -184,6 +212,7 @@ class Exchange:
                 raise BadResponseError("switched protocols without being asked")
             if response.status >= 200 or response.status == 101:
                 self.status = self.target_status = response.status
+                self._answered_id = response.request_id
                 return response
             if not self._request.old:
                 self._client.write(response.for_client(old=False, keep_alive=True))

@@ -21,6 +21,12 @@ MAX_REQUEST_HEAD: Final = 64 * 1024
 MAX_RESPONSE_HEAD: Final = 32 * 1024
 MAX_FORWARDED_FOR: Final = 30
 
+OTHER_METHOD: Final = "_OTHER"
+# RFC 9110, section 9.3, and RFC 5789.
+_METHODS: Final = {
+    *(b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH")
+}
+
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _REQUEST_LINE: Final = re.compile(
     rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e\x80-\xff]+) HTTP/1\.([01])"
@@ -39,7 +45,7 @@ class _Kind(Enum):
     SUSPICIOUS = auto()  # passed on, but some reader might take it for a framing header
 
 
-_NOTED: Final = {b"host", b"content-length"}
+_NOTED: Final = {b"host", b"content-length", b"x-request-id", b"traceparent"}
 _TAKEN: Final = {
     b"connection",
     b"keep-alive",
@@ -77,12 +83,16 @@ class RequestHead:
     upgrade: bytes | None
     forwarded_for: bytes
     trace: bytes  # X-Amzn-Trace-Id as the client sent it
+    traceparent: bytes  # likewise
+    request_id: bytes  # X-Request-Id, likewise
 
     def body(self) -> Body:
         """What follows the head."""
         return Chunked() if self.chunked else Sized(self.length)
 
-    def for_target(self, *, client: bytes, port: bytes, trace: bytes, netloc: bytes) -> bytes:
+    def for_target(
+        self, *, client: bytes, port: bytes, trace: bytes, netloc: bytes, traceparent: bytes = b""
+    ) -> bytes:
         """The head that the target gets.
 
         Args:
@@ -90,11 +100,15 @@ class RequestHead:
             port: the gateway's port that the client used.
             trace: X-Amzn-Trace-Id's value.
             netloc: the target's own host and port, for a client of HTTP/1.0 that names no host.
+            traceparent: the value to send in place of the client's; empty leaves that as it came.
         """
         chain = self.forwarded_for + b", " + client if self.forwarded_for else client
         lines = [self.method + b" " + self.target + b" HTTP/1.1", *self.lines]
         if self.old and not any(line[:5].lower() == b"host:" for line in self.lines):
             lines.append(b"Host: " + netloc)
+        if traceparent:
+            lines = [line for line in lines if line[:12].lower() != b"traceparent:"]
+            lines.append(b"traceparent: " + traceparent)
         if self.chunked:
             lines.append(b"Transfer-Encoding: chunked")
         if self.upgrade is not None:
@@ -117,6 +131,7 @@ class ResponseHead:
     length: int | None
     chunked: bool
     upgrade: bytes | None
+    request_id: bytes  # X-Request-Id as the target sent it
 
     def body(self, method: bytes, *, decode: bool) -> Body:
         """What follows the head, as RFC 9112, section 6.3, says; decoded for HTTP/1.0."""
@@ -139,6 +154,11 @@ class ResponseHead:
             lines.append(b"Connection: keep-alive")
         lines.append(b"\r\n")
         return b"\r\n".join(lines)
+
+
+def known_method(method: bytes) -> str:
+    """A method's name, or `_OTHER` (OpenTelemetry, "HTTP spans") for what is none of HTTP's own."""
+    return method.decode() if method in _METHODS else OTHER_METHOD
 
 
 @lru_cache(maxsize=1024)
@@ -211,6 +231,8 @@ def parse_request(head: bytes) -> RequestHead:
         upgrade=upgrade or None,
         forwarded_for=forwarded_for,
         trace=b";".join(noted.get(b"x-amzn-trace-id", ())),
+        traceparent=b", ".join(noted.get(b"traceparent", ())),
+        request_id=b", ".join(noted.get(b"x-request-id", ())),
     )
 
 
@@ -254,6 +276,7 @@ def parse_response(head: bytes) -> ResponseHead:
         length=length,
         chunked=bool(codings),
         upgrade=b", ".join(noted.get(b"upgrade", ())) or None,
+        request_id=b", ".join(noted.get(b"x-request-id", ())),
     )
 
 

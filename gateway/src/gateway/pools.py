@@ -33,7 +33,7 @@ class ConnectionPool:
 
         Raises:
             TimeoutError: no connection within the connect timeout.
-            OSError: it was refused. Nothing can have been sent then.
+            OSError: it was refused. Nothing can have been sent, whichever it is.
         """
         expired = self._loop.time() - self._idle_seconds
         while self._idle:

@@ -1,18 +1,17 @@
 """The listener: takes requests from clients and has the targets answer them."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 
 import structlog
 
-from gateway.accesslog import AccessLog
 from gateway.answers import plain_answer
 from gateway.connections import Connection, IdleTimer
 from gateway.errors import ConnectionClosedError, IdleTimeoutError, RefusedError
 from gateway.exchange import Exchange, ServerState
 from gateway.heads import RequestHead
 from gateway.messages import read_request
+from gateway.observer import Observer
 from gateway.targets import TargetGroup
 from routetable import RouteTable
 
@@ -28,13 +27,13 @@ class Proxy:
         groups: Mapping[str, TargetGroup],
         *,
         idle_timeout: float,
-        access_log: AccessLog | None,
+        observer: Observer,
     ) -> None:
         """Route by `table` to `groups`; `idle_timeout` in seconds."""
         self._table = table
         self._groups = groups
         self._idle_timeout = idle_timeout
-        self._access_log = access_log
+        self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._serving: set[asyncio.Task[None]] = set()
         self._state = ServerState()
@@ -81,26 +80,16 @@ class Proxy:
         except RefusedError as refused:
             client.write(plain_answer(refused.status, head_only=False, old=False, keep_alive=False))
             client.discard()
-            self._log({"client": client.peer, "status": refused.status}, None, time.perf_counter())
+            self._observer.refused(refused.status)
             return False
         if request is None:
             return False
-        started = time.perf_counter()
         exchange = Exchange(client, request, timer, self._state)
-        service = self._table.match(request.path)
-        try:
-            if service is None:
+        route = self._table.match(request.path)
+        with self._observer.watching(exchange, route):
+            if route is None:
                 return exchange.answer(404)
-            return await exchange.run(self._groups[service])
-        finally:
-            if self._access_log is not None:
-                self._log(exchange.record(), service, started)
-
-    def _log(self, record: dict[str, object], service: str | None, started: float) -> None:
-        if self._access_log is not None:
-            record["service"] = service
-            record["duration_ms"] = round((time.perf_counter() - started) * 1000, 3)
-            self._access_log.write(record)
+            return await exchange.run(self._groups[route.service])
 
     async def _read_request(self, client: Connection) -> RequestHead | None:
         """Read the next request's head; None where none comes.

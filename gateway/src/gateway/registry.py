@@ -171,7 +171,7 @@ class TargetRegistry:
         )
         group.targets.append(target)
         self._checks[target] = asyncio.create_task(self._keep_checking(group, target))
-        log.info("target_registered", service=group.service, url=url)
+        log.info("target_registered", target_service=group.service, url=url)
 
     def _deregister(self, group: TargetGroup, target: Target) -> None:
         group.targets.remove(target)
@@ -181,12 +181,12 @@ class TargetRegistry:
         drain = asyncio.create_task(self._drain(group, target))
         self._drains.add(drain)
         drain.add_done_callback(self._drains.discard)
-        log.info("target_draining", service=group.service, url=target.url)
+        log.info("target_draining", target_service=group.service, url=target.url)
 
     async def _drain(self, group: TargetGroup, target: Target) -> None:
         await target.drain(self._options.deregistration_delay)
         group.draining.remove(target)
-        log.info("target_deregistered", service=group.service, url=target.url)
+        log.info("target_deregistered", target_service=group.service, url=target.url)
 
     async def _keep_checking(self, group: TargetGroup, target: Target) -> None:
         while True:
@@ -194,7 +194,7 @@ class TargetRegistry:
             if target.record(passed=reason is None):
                 log.info(
                     "target_state",
-                    service=group.service,
+                    target_service=group.service,
                     url=target.url,
                     state=str(target.state),
                     reason=reason,

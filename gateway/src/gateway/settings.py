@@ -1,5 +1,7 @@
 """The gateway's settings, from the environment; the README lists them."""
 
+import os
+import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -30,4 +32,6 @@ class Settings(BaseSettings):
     connect_timeout_seconds: Seconds = 10.0
     deregistration_delay_seconds: Annotated[float, Field(ge=0, le=3600)] = 300.0
     access_log: bool = True
+    admin_host: str = "127.0.0.1"
     admin_port: Port | None = None
+    instance: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")

@@ -5,9 +5,10 @@ checks for Application Load Balancer target groups".
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -111,7 +112,8 @@ class Target:
 
         Raises:
             TimeoutError: no connection within the connect timeout.
-            OSError: it was refused; nothing can have been sent.
+            OSError: it was refused.
+        Nothing can have been sent, whichever it is.
         """
         self.outstanding += 1
         self._quiet.clear()
@@ -157,26 +159,33 @@ class TargetGroup:
         self.service = service
         self.targets: list[Target] = []
         self.draining: list[Target] = []
+        self.connect_failures = {"refused": 0, "timeout": 0}
         self._algorithm = algorithm
         self._turn = 0
 
-    def choose(self, refused: Collection[Target] = ()) -> Target:
-        """Choose a target for a request, leaving out those that refused it already.
+    def choose(self, failed: Mapping[Target, int] = MappingProxyType({})) -> Target:
+        """Choose a target for a request, leaving out those that took no connection for it.
 
         Only healthy targets are chosen; where there is none, all are (it fails open).
 
+        Args:
+            failed: the status that each of those would be answered with: 502 where it refused the
+                connection, 504 where it did not answer in time.
+
         Raises:
-            RefusedError: 503, no target is registered; 502, all of them refused the request.
+            RefusedError: 503, no target is registered; else none is left, and the status is the
+                highest of `failed`: a target that timed out may still live and be overloaded, so
+                that one time-out is told rather than any number of refusals.
         """
         if not self.targets:
             raise RefusedError(503)
         candidates = [
             target for target in self.targets if target.state is TargetState.HEALTHY
         ] or self.targets
-        if refused:
-            candidates = [target for target in candidates if target not in refused]
+        if failed:
+            candidates = [target for target in candidates if target not in failed]
             if not candidates:
-                raise RefusedError(502)
+                raise RefusedError(max(failed.values()))
         self._turn += 1
         first = self._turn % len(candidates)
         if self._algorithm == "round_robin":

@@ -5,7 +5,7 @@ that both always agree.
 """
 
 from routetable.patterns import PathPattern, PatternError
-from routetable.table import TABLE, RouteTable, RouteTableError, Rule
+from routetable.table import TABLE, Route, RouteTable, RouteTableError, Rule
 
-__all__ = ["TABLE", "PathPattern", "PatternError", "RouteTable", "RouteTableError", "Rule"]
+__all__ = ["TABLE", "PathPattern", "PatternError", "Route", "RouteTable", "RouteTableError", "Rule"]
 __version__ = "0.1.0"

@@ -25,6 +25,14 @@ class Rule:
     service: str
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a path matched: a pattern, as its rule has it, and the service that it belongs to."""
+
+    pattern: str
+    service: str
+
+
 class RouteTable:
     """Listener rules in the order of their priority, lowest number first.
 
@@ -46,24 +54,27 @@ class RouteTable:
         priorities = [rule.priority for rule in self.rules]
         if len(set(priorities)) < len(priorities):
             raise RouteTableError(f"a priority is used twice: {priorities}")
-        self._compiled = [(_compile(rule), rule.service) for rule in self.rules]
+        self._routes = [
+            (pattern, Route(pattern.text, rule.service))
+            for rule in self.rules
+            for pattern in _compile(rule)
+        ]
 
     @property
     def services(self) -> frozenset[str]:
         """The names of all services that own a path."""
         return frozenset(rule.service for rule in self.rules)
 
-    def match(self, raw_path: str) -> str | None:
-        """Name the service that owns a path, or None where no rule matches.
+    def match(self, raw_path: str) -> Route | None:
+        """Find the pattern that a path matches and the service that owns it, or None.
 
         The path is matched as it came, percent-encoded or not and never normalized; what follows
         a `?` is the query string and is not looked at.
         """
         path = raw_path.partition("?")[0]
-        for patterns, service in self._compiled:
-            for pattern in patterns:
-                if pattern.matches(path):
-                    return service
+        for pattern, route in self._routes:
+            if pattern.matches(path):
+                return route
         return None
 
 
