@@ -156,5 +156,5 @@ def test_an_exception_that_nobody_catches_is_an_event_too(program: str, event: s
 def test_a_warning_is_an_event_too() -> None:
     line = line_of("\nimport warnings; warnings.warn('hunter2', UserWarning)")
     assert (line["event"], line["level"], line["kind"]) == ("warned", "warning", "UserWarning")
-    assert line["place"] == "<string>:5"
+    assert line["place"] == "<string>:6"
     assert "hunter2" not in str(line)
