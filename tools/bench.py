@@ -16,7 +16,14 @@ from typing import Any
 
 import uvloop
 
-from tools import bench_appointments, bench_gateway, bench_suite, bench_tokens, bench_users
+from tools import (
+    bench_appointments,
+    bench_gateway,
+    bench_suite,
+    bench_tokens,
+    bench_traces,
+    bench_users,
+)
 
 Rows = list[dict[str, Any]]
 
@@ -66,6 +73,7 @@ MEASUREMENTS: dict[str, Callable[[], Coroutine[Any, Any, Rows]]] = {
     "users": _users,
     "gateway": _gateway,
     "suite": bench_suite.measure,
+    "traces": bench_traces.measure,
 }
 
 

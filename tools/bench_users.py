@@ -117,9 +117,9 @@ async def measure(
             "USERS_DATABASE_POOL_SIZE": str(POOL_SIZE),
             "USERS_SEALING_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         }
-        await _init(folder / "password", environment)
+        await init(folder / "password", environment)
         users = await stack.enter_async_context(started("users_service", environment=environment))
-        token, user_id = await _sign_in(users.port, password)
+        token, user_id = await sign_in(users.port, password)
         bare = await stack.enter_async_context(
             started("tools.bench_users", "baseline", url, user_id)
         )
@@ -142,7 +142,8 @@ async def measure(
     return {name: statistics.median(values) for name, values in results.items()}
 
 
-async def _init(password_file: Path, environment: dict[str, str]) -> None:
+async def init(password_file: Path, environment: dict[str, str]) -> None:
+    """Make the database ready, with one account in it. Raises RuntimeError."""
     arguments = ["--admin-email", EMAIL, "--admin-name", "Bench"]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "users_service", "init", *arguments),
@@ -154,7 +155,7 @@ async def _init(password_file: Path, environment: dict[str, str]) -> None:
         raise RuntimeError("the database could not be prepared")
 
 
-async def _sign_in(port: int, password: str) -> tuple[str, str]:
+async def sign_in(port: int, password: str) -> tuple[str, str]:
     """An access token, and the id of its account."""
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
         credentials = {"email": EMAIL, "password": password}
