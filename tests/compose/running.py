@@ -26,9 +26,9 @@ _ENVIRONMENT = (
     "DOCKER_CONFIG",
     "DOCKER_CERT_PATH",
 )
-_IMAGES = ("users", "appointments", "files", "gateway")
+IMAGES = ("users", "appointments", "files", "gateway")
 
-LONG_RUNNING = ("mysql", "emulator", *_IMAGES)
+LONG_RUNNING = ("mysql", "emulator", *IMAGES)
 ONCE = ("secrets", "users-init", "appointments-init", "files-init")
 
 
@@ -84,6 +84,10 @@ class Compose:
         """All that the engine tells of a service's containers, their environment too."""
         return self._run("inspect", *self.containers(service))
 
+    def image_bytes(self, image: str) -> int:
+        """How much an image takes, with all that it is based on."""
+        return int(self._run("image", "inspect", "--format={{.Size}}", image))
+
     def kill(self, container: str) -> None:
         """End a container at once, as a crash does."""
         self._run("kill", container)
@@ -111,7 +115,7 @@ class Compose:
     def remove(self) -> None:
         """Leave nothing: containers, networks, volumes, images."""
         self("down", "--volumes", "--remove-orphans", "--timeout=1")
-        self._run("image", "rm", *(f"{self.project}-{name}" for name in _IMAGES))
+        self._run("image", "rm", *(f"{self.project}-{name}" for name in IMAGES))
 
     def _run(self, *arguments: str) -> str:
         result = subprocess.run(
