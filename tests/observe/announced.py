@@ -1,6 +1,7 @@
 """Temporary: what rules and dashboards use and no process exposes yet.
 
-Delete this module and its two uses once `tests/observe/test_names.py` passes without them.
+Delete this module and its uses in test_names.py and tests/compose/test_observe.py once they pass
+without it.
 """
 
 from tests.observe.exposed import Exposed
@@ -11,10 +12,4 @@ ANNOUNCED: Exposed = {
     "refreshes_total": {"result"},
     "files_total": {"outcome"},
     "file_links_total": set(),
-    "gateway_requests_total": {"service", "status"},
-    "gateway_request_duration_seconds_bucket": {"service", "le"},
-    "gateway_requests_in_flight": {"service"},
-    "gateway_own_answers_total": {"status"},
-    "gateway_targets": {"service", "state"},
-    "gateway_connect_failures_total": {"service", "reason"},
 }
