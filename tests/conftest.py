@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import shutil
 import zoneinfo
 from collections.abc import Callable, Iterator
 
@@ -29,9 +30,13 @@ NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
         lambda: os.environ.get("COMPOSE_TEST") == "1",
     ),
     "browser": ("Chromium or Chrome, and neither is on PATH", lambda: find_browser() is not None),
+    "prometheus": (
+        "prometheus and promtool, and they aren't installed",
+        lambda: all(map(shutil.which, ("prometheus", "promtool"))),
+    ),
 }
-# A database server can be installed anywhere. An engine can't, so .ci/run says where there is one.
-REQUIRED_IN_CI = ("mysql",)
+# Programs can be installed anywhere. An engine can't, so .ci/run says where there is one.
+REQUIRED_IN_CI = ("mysql", "prometheus")
 
 # A person's own AWS account, and a proxy on the way to 127.0.0.1, have no place in a test.
 for name in [name for name in os.environ if name.startswith("AWS_")]:

@@ -40,8 +40,11 @@ class Compose:
 
     def __init__(self, page_origin: str) -> None:
         self.project = f"suite-test-{os.getpid()}"
-        ports = {"COMPOSE_GATEWAY_PORT": free_port(), "COMPOSE_EMULATOR_PORT": free_port()}
-        self.gateway, self.emulator = (f"http://localhost:{port}" for port in ports.values())
+        names = ("GATEWAY", "EMULATOR", "PROMETHEUS")
+        ports = {f"COMPOSE_{name}_PORT": free_port() for name in names}
+        self.gateway, self.emulator, self.prometheus = (
+            f"http://localhost:{port}" for port in ports.values()
+        )
         self._environment = {
             **{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             **{name: str(port) for name, port in ports.items()},
@@ -114,7 +117,7 @@ class Compose:
 
     def remove(self) -> None:
         """Leave nothing: containers, networks, volumes, images."""
-        self("down", "--volumes", "--remove-orphans", "--timeout=1")
+        self("--profile=*", "down", "--volumes", "--remove-orphans", "--timeout=1")
         self._run("image", "rm", *(f"{self.project}-{name}" for name in IMAGES))
 
     def _run(self, *arguments: str) -> str:

@@ -31,10 +31,13 @@ def test_every_variable_is_documented_with_its_default() -> None:
 
 
 def test_the_images_are_pinned_by_version() -> None:
-    images = re.findall(
-        r"^    image: (?:\$\{AWS_EMULATOR_IMAGE:-)?([a-z/]+:[^}\s]+)", COMPOSE, re.M
-    )
-    assert images == ["mysql:8.4", "localstack/localstack:4.14.0"]
+    images = re.findall(r"^    image: (?:\$\{\w+_IMAGE:-)?([a-z/]+:[^}\s]+)", COMPOSE, re.M)
+    assert images == [
+        "mysql:8.4",
+        "localstack/localstack:4.14.0",
+        "prom/prometheus:v3.13.2",
+        "grafana/grafana:12.4",
+    ]
 
 
 @by_deployable
