@@ -171,7 +171,7 @@ class Replacement:
 
     def _why(self, containers: Sequence[Container], why: str) -> str:
         last = [line for one in containers for line in self._suite.last_lines(one, _LOG_LINES)]
-        return "\n".join([*last, f"{_names(containers)} {why}"])
+        return "\n".join([f"{_names(containers)} {why}; what was logged last:", *last])
 
 
 def replace(replacement: Replacement, say: Callable[[str], None]) -> None:

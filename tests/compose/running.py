@@ -8,8 +8,10 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from tools.containers import ASK_TARGETS
 from tools.environments import ROOT
 from tools.processes import free_port
 
@@ -30,11 +32,12 @@ _IMAGES = ("users", "appointments", "files", "gateway")
 class Compose:
     """Runs `docker compose` on free ports, with no setting but the test's own."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
+        self._root = root
         self.project = f"suite-test-{os.getpid()}"
         ports = {"COMPOSE_GATEWAY_PORT": free_port(), "COMPOSE_EMULATOR_PORT": free_port()}
         self.gateway, self.emulator = (f"http://localhost:{port}" for port in ports.values())
-        self._environment = {
+        self.environment = {
             **{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             **{name: str(port) for name, port in ports.items()},
         }
@@ -53,6 +56,10 @@ class Compose:
         except AssertionError as failure:
             states, logs = self("ps", "--all"), self("logs", "--no-color", "--tail=20")
             raise AssertionError(f"{failure}\n{states}\n{logs}") from failure
+
+    def secrets(self) -> str:
+        """The admin's e-mail and password, as the README says that one gets them."""
+        return self("exec", "-T", "users", "cat", "/secrets/users/suite.json")
 
     def states(self) -> dict[str, str]:
         """How each container is, by its name: `healthy`, `exited 0`."""
@@ -77,11 +84,9 @@ class Compose:
 
     def targets(self, service: str) -> list[str]:
         """The states of a service's targets, as the gateway sees them."""
-        ask = (
-            "from http.client import HTTPConnection as C; c = C('127.0.0.1', 8081);"
-            " c.request('GET', '/targets'); print(c.getresponse().read().decode())"
+        rows: list[dict[str, Any]] = json.loads(
+            self("exec", "-T", "gateway", "python", "-c", ASK_TARGETS)
         )
-        rows: list[dict[str, Any]] = json.loads(self("exec", "-T", "gateway", "python", "-c", ask))
         return [row["state"] for row in rows if row["service"] == service]
 
     def events(self, service: str) -> Iterator[dict[str, Any]]:
@@ -99,8 +104,8 @@ class Compose:
     def _run(self, *arguments: str) -> str:
         result = subprocess.run(
             ["docker", *arguments],
-            cwd=ROOT,
-            env=self._environment,
+            cwd=self._root,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -112,9 +117,9 @@ class Compose:
 
 
 @contextmanager
-def running() -> Iterator[Compose]:
-    """A suite that is up, and gone afterwards."""
-    compose = Compose()
+def running(root: Path) -> Iterator[Compose]:
+    """A suite made from the sources there that is up, and gone afterwards."""
+    compose = Compose(root)
     try:
         compose.up("--build")
         yield compose
@@ -128,3 +133,18 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.2)
+
+
+def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> str:
+    """What a program printed; fails the test with it if it fails."""
+    result = subprocess.run(
+        command,
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
+    return result.stdout

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
 import sys
 import urllib.request
 from collections import Counter
@@ -12,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.compose.running import Compose, until
+from tests.compose.running import Compose, run, until
 from tests.e2e.test_journey import walk
 from tools.environments import ROOT
 from tools.replay.rows import COLUMNS
@@ -23,30 +21,11 @@ LONG_RUNNING = ("mysql", "emulator", "users", "appointments", "files", "gateway"
 ONCE = ("secrets", "users-init", "appointments-init", "files-init")
 
 
-def secrets(compose: Compose) -> str:
-    """The admin's e-mail and password, as the README says that one gets them."""
-    return compose("exec", "-T", "users", "cat", "/secrets/users/suite.json")
-
-
 def call(url: str, body: dict[str, Any] | None = None) -> Any:
     data = json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
-
-
-def run(*command: str, cwd: Path = ROOT, **environment: str) -> str:
-    result = subprocess.run(
-        command,
-        cwd=cwd,
-        env={"PATH": os.environ["PATH"], **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
-    return result.stdout
 
 
 def test_one_command_ends_with_all_healthy_and_the_walk_works(
@@ -57,7 +36,7 @@ def test_one_command_ends_with_all_healthy_and_the_walk_works(
         **{f"{name}-1": "exited 0" for name in ONCE},
     }
     suite = tmp_path / "suite.json"
-    suite.write_text(secrets(compose))
+    suite.write_text(compose.secrets())
     script = walk((ROOT / "README.md").read_text())
     bash = ("bash", "-eu", "-o", "pipefail", "-c", script)
     printed = run(*bash, cwd=tmp_path, SUITE=compose.gateway, SUITE_JSON=str(suite))
@@ -102,7 +81,7 @@ def test_what_was_answered_is_there_after_down_and_up(compose: Compose, tmp_path
             day = f"2016-05-{2 + number // 20:02}T00:00:00Z"
             where = "CENTRO" if number % 3 else "ILHA DO BOI"
             writer.writerow((f"p{number % 23}", f"a{number}", "2016-04-01T08:00:00Z", day, where))
-    admin = json.loads(secrets(compose))["admin"]
+    admin = json.loads(compose.secrets())["admin"]
     replayed = run(
         *(sys.executable, "-m", "tools.replay", str(rows), "--target", compose.gateway),
         *("--admin-email", admin["email"], "--answers", str(answers)),
@@ -121,7 +100,7 @@ def test_what_was_answered_is_there_after_down_and_up(compose: Compose, tmp_path
     keeps = health.get("edition") != "community"
     compose("down")
     compose.up()
-    assert json.loads(secrets(compose))["admin"] == admin
+    assert json.loads(compose.secrets())["admin"] == admin
     assert call(f"{compose.gateway}/v1/auth/login", admin)["access_token"]
     if keeps:
         seen = audit()["seen"]
