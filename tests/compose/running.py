@@ -40,6 +40,7 @@ class Compose:
         self.environment = {
             **{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             **{name: str(port) for name, port in ports.items()},
+            "VERSION": self.project,  # by which images are found that have lost their name
         }
 
     def __call__(self, *arguments: str) -> str:
@@ -100,6 +101,8 @@ class Compose:
         """Leave nothing: containers, networks, volumes, images."""
         self("down", "--volumes", "--remove-orphans", "--timeout=1")
         self._run("image", "rm", *(f"{self.project}-{name}" for name in _IMAGES))
+        label = f"label=org.opencontainers.image.version={self.project}"
+        self._run("image", "prune", "--force", "--filter", label)
 
     def _run(self, *arguments: str) -> str:
         result = subprocess.run(
