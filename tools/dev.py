@@ -41,6 +41,7 @@ COMMANDS = {
     "status": Command("show the suite's instances: pid, port, state, uptime, restarts"),
     "logs": Command("print the logs [instance or service] [-f]"),
     "down": Command("end the suite and wait until nothing of it is left"),
+    "replace": Command("replace a service's containers by a newer build SERVICE [--project NAME]"),
     "test": Command("run every test [pytest's own arguments]", _BOTH),
     "lint": Command("check style, types, imports, documents and the files themselves", _PROJECT),
     "replay": Command("book real appointments FILE [--limit N] [--concurrency N]", _BOTH),

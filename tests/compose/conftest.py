@@ -1,7 +1,12 @@
 """One suite in containers for all tests here, and the README's walk through it."""
 
+import io
+import os
+import subprocess
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -19,10 +24,20 @@ def page_server() -> Iterator[PageServer]:
 
 
 @pytest.fixture(scope="session")
-def compose(page_server: PageServer) -> Iterator[Compose]:
+def compose(page_server: PageServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     """The suite in containers, one for the run; mark what uses it with `compose`."""
-    with running(page_server.origin) as compose:
+    revision = os.environ.get("OLD_REVISION")
+    root = ROOT if revision is None else checkout(revision, tmp_path_factory.mktemp("old"))
+    with running(root, page_server.origin) as compose:
         yield compose
+
+
+def checkout(revision: str, target: Path) -> Path:
+    """The sources of a revision, in a directory of their own."""
+    archive = subprocess.check_output(["git", "archive", revision], cwd=ROOT)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        files.extractall(target, filter="data")
+    return target
 
 
 @dataclass(frozen=True)

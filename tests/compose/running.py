@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tools.containers import ASK_TARGETS
 from tools.environments import ROOT
 from tools.processes import free_port
 
@@ -38,17 +39,19 @@ class Compose:
     Pages of `page_origin` may call, and no others.
     """
 
-    def __init__(self, page_origin: str) -> None:
+    def __init__(self, root: Path, page_origin: str) -> None:
+        self._root = root
         self.project = f"suite-test-{os.getpid()}"
         names = ("GATEWAY", "EMULATOR", "PROMETHEUS")
         ports = {f"COMPOSE_{name}_PORT": free_port() for name in names}
         self.gateway, self.emulator, self.prometheus = (
             f"http://localhost:{port}" for port in ports.values()
         )
-        self._environment = {
+        self.environment = {
             **{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             **{name: str(port) for name, port in ports.items()},
             "ALLOWED_ORIGINS": page_origin,
+            "VERSION": self.project,  # by which images are found that have lost their name
         }
 
     def __call__(self, *arguments: str) -> str:
@@ -97,11 +100,9 @@ class Compose:
 
     def targets(self, service: str) -> list[str]:
         """The states of a service's targets, as the gateway sees them."""
-        ask = (
-            "from http.client import HTTPConnection as C; c = C('127.0.0.1', 8081);"
-            " c.request('GET', '/targets'); print(c.getresponse().read().decode())"
+        rows: list[dict[str, Any]] = json.loads(
+            self("exec", "-T", "gateway", "python", "-c", ASK_TARGETS)
         )
-        rows: list[dict[str, Any]] = json.loads(self("exec", "-T", "gateway", "python", "-c", ask))
         return [row["state"] for row in rows if row["service"] == service]
 
     def events(self, service: str) -> Iterator[dict[str, Any]]:
@@ -119,12 +120,14 @@ class Compose:
         """Leave nothing: containers, networks, volumes, images."""
         self("--profile=*", "down", "--volumes", "--remove-orphans", "--timeout=1")
         self._run("image", "rm", *(f"{self.project}-{name}" for name in IMAGES))
+        label = f"label=org.opencontainers.image.version={self.project}"
+        self._run("image", "prune", "--force", "--filter", label)
 
     def _run(self, *arguments: str) -> str:
         result = subprocess.run(
             ["docker", *arguments],
-            cwd=ROOT,
-            env=self._environment,
+            cwd=self._root,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -136,9 +139,9 @@ class Compose:
 
 
 @contextmanager
-def running(page_origin: str) -> Iterator[Compose]:
-    """A suite that is up, and gone afterwards."""
-    compose = Compose(page_origin)
+def running(root: Path, page_origin: str) -> Iterator[Compose]:
+    """A suite that is up, made from the sources there, and gone afterwards."""
+    compose = Compose(root, page_origin)
     try:
         compose.up("--build")
         yield compose

@@ -55,12 +55,11 @@ def at(days: int, slot: int) -> str:
     return f"{(midnight + timedelta(minutes=5 * slot)).isoformat()}Z"
 
 
-class Clinic:
-    """The public API, as the people of a clinic use it."""
+class PublicAPI:
+    """The calls that people of a clinic make, wherever it is."""
 
-    def __init__(self, client: Client, suite: RunningSuite) -> None:
+    def __init__(self, client: Client) -> None:
         self.client = client
-        self.suite = suite
 
     async def login(self, email: str, password: str = PASSWORD) -> Person:
         pair = await self.client.ok(
@@ -69,10 +68,6 @@ class Clinic:
         token = pair["access_token"]
         claims = jwt.decode(token, options={"verify_signature": False})
         return Person(claims["sub"], email, token, pair["refresh_token"])
-
-    async def admin(self) -> Person:
-        account = self.suite.state["admin"]
-        return await self.login(account["email"], account["password"])
 
     async def patient(self, full_name: str = "Ada Example") -> Person:
         body = {"email": new_email(), "password": PASSWORD, "full_name": full_name}
@@ -107,24 +102,6 @@ class Clinic:
         body = {"doctor_id": doctor.id, "starts_at": starts_at, **more}
         return await self.client.ok("POST", "/v1/appointments", body, token=patient.token)
 
-    async def service_token(self, service: str) -> str:
-        """What a service itself gets, by the key pair that the suite made for it."""
-        key = (self.suite.run.secrets / f"{service}-private.pem").read_text()
-        now = int(time.time())
-        claims = {
-            "iss": service,
-            "sub": service,
-            "aud": DEVELOPMENT_ISSUER,
-            "iat": now,
-            "exp": now + 60,
-            "jti": uuid.uuid4().hex,
-        }
-        assertion = jwt.encode(claims, key, algorithm="RS256")
-        body = {"client_assertion": assertion}
-        granted = await self.client.ok("POST", "/v1/auth/service-token", body)
-        token: str = granted["access_token"]
-        return token
-
     async def announce(
         self, person: Person, appointment_id: str, content: bytes, **more: Any
     ) -> Any:
@@ -157,3 +134,33 @@ class Clinic:
         assert await self.upload(created["upload"], content) == 204
         target = f"/v1/files/{appointment_id}/{created['file']['id']}/complete"
         return await self.client.ok("POST", target, token=person.token)
+
+
+class Clinic(PublicAPI):
+    """A clinic of a suite that runs here, whose secrets can be read."""
+
+    def __init__(self, client: Client, suite: RunningSuite) -> None:
+        super().__init__(client)
+        self.suite = suite
+
+    async def admin(self) -> Person:
+        account = self.suite.state["admin"]
+        return await self.login(account["email"], account["password"])
+
+    async def service_token(self, service: str) -> str:
+        """What a service itself gets, by the key pair that the suite made for it."""
+        key = (self.suite.run.secrets / f"{service}-private.pem").read_text()
+        now = int(time.time())
+        claims = {
+            "iss": service,
+            "sub": service,
+            "aud": DEVELOPMENT_ISSUER,
+            "iat": now,
+            "exp": now + 60,
+            "jti": uuid.uuid4().hex,
+        }
+        assertion = jwt.encode(claims, key, algorithm="RS256")
+        body = {"client_assertion": assertion}
+        granted = await self.client.ok("POST", "/v1/auth/service-token", body)
+        token: str = granted["access_token"]
+        return token
