@@ -17,7 +17,7 @@ from servicekit.calls import Calls
 from servicekit.health import HEALTH, METRICS
 from users_service import __version__
 from users_service.errors import StoreUnavailableError
-from users_service.handlers import USE_CASES, load_account
+from users_service.handlers.common import USE_CASES, load_account
 from users_service.routes import OPERATIONS, PROBLEMS
 from users_service.service import UseCases
 from users_service.service.accounts import Accounts, Directory, Leases

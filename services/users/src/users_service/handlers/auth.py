@@ -1,0 +1,57 @@
+"""Registering, signing in and out, services' tokens, and the published keys."""
+
+from aiohttp import web
+
+from servicekit.operations import Call, answer, no_content
+from servicekit.wire import NoQuery, Nothing
+from users_service import schemas
+from users_service.handlers.common import client_address, created, new_account, use_cases
+from users_service.service.keys import jwk
+from users_service.service.sessions import TokenPair
+
+_NO_STORE = {"Cache-Control": "no-store"}  # RFC 6749, 5.1
+_KEYS_KEPT = {"Cache-Control": "public, max-age=300"}
+
+
+async def register(call: Call[schemas.Registration, NoQuery]) -> web.Response:
+    """POST /v1/auth/register."""
+    return created(await use_cases(call).accounts.create(new_account(call.body)))
+
+
+async def login(call: Call[schemas.Login, NoQuery]) -> web.Response:
+    """POST /v1/auth/login."""
+    body, address = call.body, client_address(call.request)
+    return _tokens(await use_cases(call).sessions.login(body.email, body.password, address))
+
+
+async def refresh(call: Call[schemas.RefreshToken, NoQuery]) -> web.Response:
+    """POST /v1/auth/refresh."""
+    return _tokens(await use_cases(call).sessions.refresh(call.body.refresh_token))
+
+
+async def logout(call: Call[schemas.RefreshToken, NoQuery]) -> web.Response:
+    """POST /v1/auth/logout."""
+    await use_cases(call).sessions.logout(call.body.refresh_token)
+    return no_content()
+
+
+async def issue_service_token(call: Call[schemas.Assertion, NoQuery]) -> web.Response:
+    """POST /v1/auth/service-token."""
+    token = await use_cases(call).clients.token(call.body.client_assertion)
+    body = schemas.ServiceToken(access_token=token.text, expires_in=token.expires_in)
+    return answer(body, headers=_NO_STORE)
+
+
+async def get_keys(call: Call[Nothing, NoQuery]) -> web.Response:
+    """GET /.well-known/jwks.json."""
+    keys = await use_cases(call).keys.published()
+    return answer(schemas.JWKS(keys=[schemas.JWK(**jwk(key)) for key in keys]), headers=_KEYS_KEPT)
+
+
+def _tokens(pair: TokenPair) -> web.Response:
+    body = schemas.TokenPair(
+        access_token=pair.access.text,
+        expires_in=pair.access.expires_in,
+        refresh_token=pair.refresh,
+    )
+    return answer(body, headers=_NO_STORE)

@@ -1,0 +1,16 @@
+"""Every operation of the service, once, and what its errors are on the wire."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from servicekit.operations import AnyOperation
+from users_service.routes import accounts, auth, doctors
+from users_service.routes.problems import PROBLEMS
+
+__all__ = ["OPERATIONS", "PROBLEMS"]
+
+OPERATIONS: Final[Sequence[AnyOperation]] = (
+    *auth.OPERATIONS,
+    *accounts.OPERATIONS,
+    *doctors.OPERATIONS,
+)

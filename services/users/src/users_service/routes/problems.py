@@ -1,0 +1,43 @@
+"""What each domain error is on the wire."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from servicekit.problems import (
+    FORBIDDEN,
+    INVALID_TOKEN,
+    NOT_FOUND,
+    STORE_UNAVAILABLE,
+    VALIDATION_FAILED,
+    VERSION_MISMATCH,
+    Problem,
+)
+from users_service import errors
+
+PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
+    errors.BadCredentialsError: Problem(
+        401, "bad_credentials", "The e-mail address or the password is wrong"
+    ),
+    errors.EmailTakenError: Problem(409, "email_taken", "The e-mail address has an account"),
+    errors.InvalidAccountError: INVALID_TOKEN,
+    errors.InvalidClientError: Problem(
+        401, "invalid_client", "The client assertion proves no registered service"
+    ),
+    errors.InvalidFieldError: VALIDATION_FAILED,
+    errors.InvalidRefreshTokenError: Problem(
+        401, "invalid_refresh_token", "The refresh token is not good any more, or never was"
+    ),
+    errors.LastAdminError: Problem(409, "last_admin", "This is the last active admin"),
+    errors.NotAllowedError: FORBIDDEN,
+    errors.StoreUnavailableError: STORE_UNAVAILABLE,
+    errors.TooManyAttemptsError: Problem(
+        429, "too_many_attempts", "Too many failed logins; wait before the next"
+    ),
+    errors.UnknownDoctorError: NOT_FOUND,
+    errors.UnknownUserError: NOT_FOUND,
+    errors.VersionMismatchError: VERSION_MISMATCH,
+    errors.WeakPasswordError: Problem(422, "weak_password", "The password is easy to guess"),
+}
+
+DATABASE: Final = (errors.StoreUnavailableError,)
+"""What every operation that asks the database may end with."""
