@@ -22,7 +22,7 @@ by_deployable = pytest.mark.parametrize("name", DOCKERFILES)
 
 
 def test_every_variable_is_documented_with_its_default() -> None:
-    used = dict(re.findall(r"\$\{(\w+):-([^${}]*)\}", COMPOSE))
+    used = dict(re.findall(r"\$\{(\w+):?-([^${}]*)\}", COMPOSE))
     used["FILES_S3_PUBLIC_ENDPOINT"] = f"http://localhost:{used['COMPOSE_EMULATOR_PORT']}"
     example = (ROOT / ".env.example").read_text()
     assert dict(re.findall(r"^#(\w+)=(.*)$", example, re.MULTILINE)) == used

@@ -36,12 +36,14 @@ class House:
         self.appointments = OpenAppointments()
         self.clock = FakeClock()
         self.pauses: list[float] = []
+        self.retries: list[int] = []
         self.files = Files(
             self.store,
             self.appointments,
             retention=timedelta(days=30),
             clock=self.clock,
             sleep=self._pause,
+            retried=lambda: self.retries.append(len(self.pauses)),
         )
 
     async def _pause(self, seconds: float) -> None:
@@ -89,7 +91,7 @@ async def test_races_are_bounded_and_pauses_grow_with_jitter(house: House) -> No
     with pytest.raises(StoreUnavailableError):
         await house.pending()
 
-    assert len(house.pauses) == ATTEMPTS
+    assert len(house.pauses) == len(house.retries) == ATTEMPTS
     bounds = [min(1.0, 0.02 * 2**n) for n in range(ATTEMPTS)]
     assert all(0 <= pause <= bound for pause, bound in zip(house.pauses, bounds, strict=True))
     assert len(set(house.pauses)) == ATTEMPTS

@@ -120,7 +120,7 @@ async def test_the_target_comes_under_the_gateways_span_and_that_under_the_clien
     assert amzn.endswith(";" + ROOT)
 
 
-@pytest.mark.parametrize("given", [[], ["traceparent: 00-nonsense"]])
+@pytest.mark.parametrize("given", [[], ["traceparent: 00-nonsense", "tracestate: a=1"]])
 async def test_a_trace_that_begins_here_is_called_as_its_root(
     world: World, start_gateway: StartGateway, traced: Traced, given: list[str]
 ) -> None:
@@ -132,6 +132,7 @@ async def test_a_trace_that_begins_here_is_called_as_its_root(
     assert named == "5759e988bd862e3fe1be46a994272793"
     (amzn,) = header(recorder.heads[1], b"x-amzn-trace-id")
     assert amzn == f"Root=1-{new[:8]}-{new[8:]}"
+    assert header(recorder.heads[1], b"tracestate") == []  # of a trace that is none
     (parent,) = header(recorder.heads[1], b"traceparent")
     assert parent[3:35] == new
 

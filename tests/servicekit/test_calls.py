@@ -93,7 +93,9 @@ async def test_what_is_no_operation_is_left_as_it_was(watched: Watched) -> None:
     ("error", "result"),
     [
         (refusal("ConditionalCheckFailedException"), "refused"),
-        (refusal("PreconditionFailed"), "refused"),
+        (refusal("PreconditionFailed"), "conflict"),
+        (ClientError({"Error": {"Message": "secret"}}, "GetItem"), "failed"),
+        (ClientError({}, "GetItem"), "failed"),
         (refusal("NoSuchKey"), "refused"),
         (refusal("404"), "refused"),
         (refusal("ConditionalRequestConflict"), "conflict"),

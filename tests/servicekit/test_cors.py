@@ -76,7 +76,7 @@ async def test_a_preflight_needs_no_token_and_is_counted(listed: Kit) -> None:
         assert response.headers["Access-Control-Allow-Methods"] == "POST"
     text = await (await listed.client.get("/metrics")).text()
     counts = [line for line in text.splitlines() if line.startswith("http_requests_total")]
-    assert counts == ['http_requests_total{route="unrouted",status="204"} 20.0']
+    assert counts == ['http_requests_total{route="preflight",status="204"} 20.0']
 
 
 async def test_a_path_that_is_none_has_no_preflight(listed: Kit) -> None:

@@ -58,3 +58,11 @@ async def test_a_failing_dependency_is_told_with_its_reason(kit: Kit) -> None:
     assert (failure["code"], failure["reason"]) == ("store_unavailable", "no route")
     assert isinstance(failure["exc_info"], Exception)
     assert line["status"] == 503
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", ["/health", "/metrics"])
+async def test_what_load_balancers_and_scrapers_ask_is_not_logged(
+    kit: Kit, method: str, path: str
+) -> None:
+    assert await logged_of(kit, method, path) == []

@@ -1,12 +1,14 @@
 """A request's spans and names: its own, and those that go on to other services."""
 
+import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer, make_mocked_request
+from multidict import CIMultiDict
 
 from servicekit.app import calls_to_peer
 from servicekit.context import TRACING, trace_of
 from servicekit.health import METRICS
-from servicekit.peers import Peer
+from servicekit.peers import Peer, PeerUnavailableError
 from tests.servicekit.conftest import Kit
 from tests.servicekit.spans import KeptSpan, KeptTracing
 
@@ -20,7 +22,8 @@ async def test_a_request_is_a_span_by_its_route_under_the_callers(traced: Kit) -
     (span,) = spans(traced)
     assert (span.kind, span.name, span.parent) == ("server", "GET /v1/things/{id}", GIVEN)
     assert span.attributes == {
-        "http.route": "GET /v1/things/{id}",
+        "http.request.method": "GET",
+        "http.route": "/v1/things/{id}",
         "request.id": "r1",
         "http.response.status_code": 200,
     }
@@ -57,7 +60,8 @@ async def test_a_call_to_a_peer_is_a_span_that_the_peer_comes_under(traced: Kit)
 
     async def answer(request: web.Request) -> web.Response:
         carried.append(request.headers["traceparent"])
-        return web.json_response({}, status=404 if "none" in request.path else 200)
+        status = {"none": 404, "busy": 429}.get(request.path.rpartition("/")[2], 200)
+        return web.json_response({}, status=status)
 
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)
@@ -65,14 +69,17 @@ async def test_a_call_to_a_peer_is_a_span_that_the_peer_comes_under(traced: Kit)
         peer = Peer(session, str(server.make_url("/")), calls=calls_to_peer(traced.app, "users"))
         await peer.call("GET", "/v1/doctors/{id}", {"id": "a/b?c"})
         await peer.call("GET", "/v1/doctors/{id}", {"id": "none"})
-    found, none = spans(traced)
-    assert carried == [found.traceparent, none.traceparent]
+        with pytest.raises(PeerUnavailableError):
+            await peer.call("GET", "/v1/doctors/{id}", {"id": "busy"})
+    found, none, busy = spans(traced)
+    assert carried == [found.traceparent, none.traceparent, busy.traceparent]
     assert (found.kind, found.name) == ("client", "users GET /v1/doctors/{id}")
     assert (found.attributes["result"], none.attributes["result"]) == ("ok", "refused")
     value = traced.app[METRICS].registry.get_sample_value
     labels = {"peer": "users", "operation": "GET /v1/doctors/{id}"}
     assert value("peer_calls_total", {**labels, "result": "ok"}) == 1
     assert value("peer_calls_total", {**labels, "result": "refused"}) == 1
+    assert value("peer_calls_total", {**labels, "result": "throttled"}) == 1
 
 
 def carried_on(**headers: str) -> dict[str, str]:
@@ -90,6 +97,12 @@ def test_without_a_trace_of_the_callers_the_load_balancers_goes_on() -> None:
     begun = carried_on(traceparent="nonsense", tracestate="a=b", X_Amzn_Trace_Id=f"Root={ROOT}")
     assert begun["traceparent"].startswith(f"00-{ROOTS_TRACE}-")
     assert "tracestate" not in begun
+
+
+def test_a_state_in_several_headers_is_one_list() -> None:
+    headers = CIMultiDict([("traceparent", GIVEN), ("tracestate", "a=1"), ("tracestate", "b=2")])
+    names = trace_of(make_mocked_request("GET", "/x", headers=headers))
+    assert names.tracestate == "a=1,b=2"
 
 
 def test_what_is_too_long_is_not_carried_on() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Condition, Thread
+from threading import Condition, Event, Thread
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -69,11 +69,15 @@ class Collector:
 
 
 @contextmanager
-def collecting() -> Iterator[Collector]:
-    """A collector that listens on a free port."""
+def collecting(*, silent: bool = False) -> Iterator[Collector]:
+    """A collector that listens on a free port; a silent one answers nothing until its end."""
+    ended = Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            if silent:
+                ended.wait()
+                return
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
@@ -92,5 +96,6 @@ def collecting() -> Iterator[Collector]:
         try:
             yield collector
         finally:
+            ended.set()
             server.shutdown()
             thread.join()

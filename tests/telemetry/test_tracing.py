@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from threading import Event, Thread
 
 import pytest
 
+from telemetry import otel
 from telemetry.propagation import is_traceparent, trace_id_of
-from telemetry.tracing import is_wanted, open_tracing
+from telemetry.tracing import BadEndpointError, is_wanted, open_tracing
 from tests.telemetry.collector import Collector, collecting
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -107,12 +109,32 @@ def test_a_sampler_may_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert collector.spans == []
 
 
-def test_a_collector_that_is_away_costs_no_request_and_no_end(
+def test_a_collector_that_never_answers_costs_no_request_and_no_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(ENDPOINT, "http://127.0.0.1:1")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
-    with open_tracing(**WHO) as tracing:
-        assert tracing is not None
-        with tracing.span("server", "lost", {}) as span:
-            assert is_traceparent(span.traceparent)
+    # An exporter of this patience, and more spans than one batch: without a bound the end of the
+    # process would wait for half an hour.
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
+    monkeypatch.setattr(otel, "END_SECONDS", 0.1)
+    ended = Event()
+
+    def trace() -> None:
+        with open_tracing(**WHO) as tracing:
+            assert tracing is not None
+            for _ in range(2000):
+                with tracing.span("server", "lost", {}) as span:
+                    assert is_traceparent(span.traceparent)
+        ended.set()
+
+    with collecting(silent=True) as collector:
+        monkeypatch.setenv(ENDPOINT, collector.endpoint)
+        Thread(target=trace, daemon=True).start()
+        assert ended.wait(60)
+    assert collector.spans == []
+
+
+@pytest.mark.parametrize("text", ["collector:4318", "foo", "http://", "ftp://c"])
+def test_an_address_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(ENDPOINT, text)
+    with pytest.raises(BadEndpointError, match=ENDPOINT), open_tracing(**WHO):
+        pass

@@ -12,7 +12,7 @@ from gateway.app import CannotListenError, identity, run_gateway
 from gateway.registry import BadTargetsFileError
 from gateway.settings import Settings
 from telemetry.logs import configure_logging
-from telemetry.tracing import Tracing, open_tracing
+from telemetry.tracing import BadEndpointError, Tracing, open_tracing
 
 BAD_SETTING = 2
 
@@ -33,7 +33,7 @@ def main() -> int:
             uvloop.run(_serve(settings, tracing))
     except BadTargetsFileError as error:
         return _complain(f"GATEWAY_TARGETS_FILE: {error}")
-    except CannotListenError as error:
+    except (CannotListenError, BadEndpointError) as error:
         return _complain(str(error))
     return 0
 

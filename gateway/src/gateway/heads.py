@@ -14,6 +14,7 @@ from typing import Final
 
 from gateway.bodies import Body, Chunked, Sized, UntilClosed
 from gateway.errors import BadResponseError, RefusedError
+from telemetry.propagation import is_traceparent
 
 # Elastic Load Balancing, "Quotas for your Application Load Balancers", HTTP headers.
 MAX_LINE: Final = 16 * 1024
@@ -107,7 +108,7 @@ class RequestHead:
         if self.old and not any(line[:5].lower() == b"host:" for line in self.lines):
             lines.append(b"Host: " + netloc)
         if traceparent:
-            lines = [line for line in lines if line[:12].lower() != b"traceparent:"]
+            lines = [line for line in lines if not line[:12].lower().startswith(self._replaced())]
             lines.append(b"traceparent: " + traceparent)
         if self.chunked:
             lines.append(b"Transfer-Encoding: chunked")
@@ -118,6 +119,12 @@ class RequestHead:
             b"X-Amzn-Trace-Id: %b\r\n\r\n" % (chain, port, trace)
         )
         return b"\r\n".join(lines)
+
+    def _replaced(self) -> tuple[bytes, ...]:
+        """The headers of a trace that the gateway's own takes the place of."""
+        if is_traceparent(self.traceparent.decode("latin-1")):
+            return (b"traceparent:",)
+        return (b"traceparent:", b"tracestate:")  # the state of a trace that is none
 
 
 @dataclass(slots=True)

@@ -202,8 +202,10 @@ class RemoteKeys:
         try:
             async with asyncio.timeout(self._timeout):
                 keys = read_key_set(decode_json_object(await self._download()))
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # OSError: TimeoutError too
-            self._keep_old(str(error) or type(error).__name__)
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError too
+            self._keep_old(type(error).__name__)  # its text may quote what was answered
+        except ValueError as error:
+            self._keep_old(str(error))
         else:
             self._replace(keys)
         finally:

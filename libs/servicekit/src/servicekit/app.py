@@ -31,7 +31,7 @@ from servicekit.context import (
     current_trace,
     trace_of,
 )
-from servicekit.cors import CORS
+from servicekit.cors import CORS, is_preflight
 from servicekit.health import HEALTH, INSTANCE_ROUTES, METRICS, Health
 from servicekit.metrics import Metrics
 from servicekit.openapi import openapi_document
@@ -58,6 +58,7 @@ CallerCheck = Callable[[web.Request, Caller], Awaitable[Caller]]
 Context = Callable[[web.Application], AsyncIterator[None]]
 
 _UNROUTED = "unrouted"
+_PREFLIGHT = "preflight"
 
 
 def build_app(
@@ -135,8 +136,7 @@ def _middlewares(cors: CORS) -> list[Middleware]:
 @web.middleware
 async def trace(request: web.Request, handler: Next) -> web.StreamResponse:
     """Gives the request its names, the answer its `X-Request-Id`, and the trace a span."""
-    resource = request.match_info.route.resource
-    route = f"{request.method} {resource.canonical}" if resource is not None else _UNROUTED
+    route, attributes = _route_of(request)
     request[ROUTE] = route
     names = trace_of(request)
     tracing = request.app[TRACING]
@@ -145,7 +145,7 @@ async def trace(request: web.Request, handler: Next) -> web.StreamResponse:
     with tracing.span(
         "server",
         route,
-        {"http.route": route, "request.id": names.request_id},
+        {**attributes, "request.id": names.request_id},
         traceparent=names.traceparent if names.is_continued else "",
         trace_id=names.trace_id,
     ) as span:
@@ -155,6 +155,15 @@ async def trace(request: web.Request, handler: Next) -> web.StreamResponse:
         if response.status >= 500:
             span.fail(str(response.status))
         return response
+
+
+def _route_of(request: web.Request) -> tuple[str, Mapping[str, str]]:
+    """What the request is counted by, and what its span says of it; nothing freely chosen."""
+    resource = request.match_info.route.resource
+    if resource is None:
+        return (_PREFLIGHT if is_preflight(request) else _UNROUTED), {}
+    attributes = {"http.request.method": request.method, "http.route": resource.canonical}
+    return f"{request.method} {resource.canonical}", attributes
 
 
 async def _answer_named(request: web.Request, handler: Next, names: Trace) -> web.StreamResponse:
@@ -196,7 +205,10 @@ async def observe(request: web.Request, handler: Next) -> web.StreamResponse:
             )
 
 
-_QUIET = frozenset(f"GET {path}" for path in INSTANCE_ROUTES)
+# What load balancers and browsers ask by themselves.
+_QUIET = frozenset(
+    [_PREFLIGHT, *(f"{method} {path}" for path in INSTANCE_ROUTES for method in ("GET", "HEAD"))]
+)
 
 
 @web.middleware

@@ -18,7 +18,6 @@ _REFUSED = frozenset(
     {
         "ConditionalCheckFailed",
         "ConditionalCheckFailedException",
-        "PreconditionFailed",
         "NoSuchKey",
         "NoSuchVersion",
         "404",
@@ -28,6 +27,7 @@ _CONFLICTS = frozenset(
     {
         "ConditionalRequestConflict",
         "OperationAborted",
+        "PreconditionFailed",  # of S3: every condition of ours is a compare-and-set
         "TransactionConflict",
         "TransactionConflictException",
         "TransactionInProgressException",
@@ -51,7 +51,8 @@ def classify(error: BaseException) -> Result:
     if not isinstance(error, ClientError):
         return "failed"
     reasons = error.response.get("CancellationReasons") or ()
-    return classify_codes([error.response["Error"]["Code"], *(one.get("Code") for one in reasons)])
+    said = error.response.get("Error", {}).get("Code")  # a proxy may say none
+    return classify_codes([said, *(one.get("Code") for one in reasons)])
 
 
 def classify_codes(found: Iterable[str | None]) -> Result:

@@ -130,9 +130,9 @@ class Call:
     ) -> None:
         calls = self._calls
         seconds = perf_counter() - self._began
+        calls.in_flight.dec()
         if error is not None:
             self.result = calls.classify(error)
-        calls.in_flight.dec()
         calls.ended(self._operation, self.result, seconds)
         if self._step is not None and self.span is not None:
             self.span.set("result", self.result)

@@ -89,6 +89,6 @@ def trace_of(request: web.Request) -> Trace:
     parent = headers.get(TRACEPARENT_HEADER, "")
     if not is_traceparent(parent):
         return Trace(request_id, new_traceparent(trace_id_of_root(amzn)), amzn)
-    state = headers.get(TRACESTATE_HEADER, "")
+    state = ",".join(headers.getall(TRACESTATE_HEADER, ()))
     state = state if len(state) <= _TRACESTATE_LENGTH else ""
     return Trace(request_id, parent, amzn, state, is_continued=True)

@@ -64,20 +64,15 @@ class CORS:
 
         The browser compares the method with those that the path has, and tells the page.
         """
-        if request.method == hdrs.METH_OPTIONS and self._is_preflight(request):
+        if is_preflight(request) and self._may_ask(request):
             refusal = request.match_info.http_exception
             # aiohttp has looked the path up, and refuses the method alone: it names the others.
             if isinstance(refusal, web.HTTPMethodNotAllowed):
                 return _leave(refusal.allowed_methods)
         return await handler(request)
 
-    def _is_preflight(self, request: web.Request) -> bool:
-        return (
-            hdrs.ORIGIN in request.headers
-            and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
-            and self._allowed(request) is not None
-            and request.path not in INSTANCE_ROUTES
-        )
+    def _may_ask(self, request: web.Request) -> bool:
+        return self._allowed(request) is not None and request.path not in INSTANCE_ROUTES
 
     async def _share(self, request: web.Request, response: web.StreamResponse) -> None:
         if request.path in INSTANCE_ROUTES:
@@ -96,6 +91,15 @@ class CORS:
             return "*"
         origin = request.headers.get(hdrs.ORIGIN)
         return origin if origin in self._origins else None
+
+
+def is_preflight(request: web.Request) -> bool:
+    """Whether this is a browser's question what a page may send."""
+    return (
+        request.method == hdrs.METH_OPTIONS
+        and hdrs.ORIGIN in request.headers
+        and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+    )
 
 
 def _leave(methods: Collection[str]) -> web.Response:

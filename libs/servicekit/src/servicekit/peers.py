@@ -28,6 +28,10 @@ class PeerUnavailableError(Exception):
     """
 
 
+class PeerBusyError(PeerUnavailableError):
+    """It said that it is asked too often (429)."""
+
+
 @dataclass(frozen=True, slots=True)
 class PeerAnswer:
     """What the other service said; `body` is the JSON document, None if there is none."""
@@ -110,7 +114,9 @@ def _headers(call: Call, token: str | None) -> dict[str, str]:
 
 def _answer(operation: str, response: aiohttp.ClientResponse, raw: bytes) -> PeerAnswer:
     status = response.status
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise PeerBusyError(f"{operation}: {status}")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise PeerUnavailableError(f"{operation}: {status}")
     if "json" not in response.headers.get("Content-Type", ""):
         # A load balancer's own answers are plain text: nobody of the service has spoken.
@@ -123,9 +129,9 @@ def _answer(operation: str, response: aiohttp.ClientResponse, raw: bytes) -> Pee
         raise PeerUnavailableError(f"{operation}: broken JSON") from error
 
 
-def classify(_error: BaseException) -> Result:
-    """What an exception means: whatever it is, there was no answer that says anything."""
-    return "failed"
+def classify(error: BaseException) -> Result:
+    """What an exception means."""
+    return "throttled" if isinstance(error, PeerBusyError) else "failed"
 
 
 def _uncounted() -> Calls:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import sys
 from collections.abc import Callable
 
 import structlog
@@ -14,7 +15,7 @@ from servicekit.context import TRACING, logged_names
 from servicekit.health import HEALTH, INSTANCE_ROUTES, METRICS
 from servicekit.settings import ServiceSettings
 from telemetry.logs import configure_logging
-from telemetry.tracing import Tracing, open_tracing
+from telemetry.tracing import BadEndpointError, Tracing, open_tracing
 
 log = structlog.get_logger()
 
@@ -41,8 +42,12 @@ def run(create_app: Callable[[], web.Application], settings: ServiceSettings, ve
         names=logged_names,
         harmless=NO_HTTP,
     )
-    with open_tracing(service=service, version=version, instance=settings.instance) as tracing:
-        uvloop.run(_serve(create_app, settings, tracing))
+    try:
+        with open_tracing(service=service, version=version, instance=settings.instance) as tracing:
+            uvloop.run(_serve(create_app, settings, tracing))
+    except BadEndpointError as error:
+        sys.stderr.write(f"bad settings: {error}\n")
+        raise SystemExit(2) from None
 
 
 async def _serve(

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import Thread
 from typing import Final
 
 from opentelemetry import trace
@@ -19,6 +20,9 @@ from telemetry.tracing import Attributes, Kind, Tracing
 
 _KINDS: Final = {"server": trace.SpanKind.SERVER, "client": trace.SpanKind.CLIENT}
 _FORMAT: Final = TraceContextTextMapPropagator()
+
+END_SECONDS: Final = 3.0
+"""For how long a process that ends waits until its last spans are sent."""
 
 _wanted_trace_id: ContextVar[str | None] = ContextVar("wanted_trace_id", default=None)
 
@@ -113,7 +117,7 @@ def new_provider(
 
 @contextmanager
 def open_opentelemetry(*, service: str, version: str, instance: str) -> Iterator[Tracing]:
-    """Tracing to the collector that the environment names; what is left is sent at the end."""
+    """Tracing to the collector that the environment names. The end waits END_SECONDS at most."""
     # The client of HTTP logs every connection that failed, with all that it tried; that spans were
     # lost is the exporter's to say, which it does once for each batch.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
@@ -122,4 +126,7 @@ def open_opentelemetry(*, service: str, version: str, instance: str) -> Iterator
     try:
         yield OpenTelemetryTracing(provider)
     finally:
-        provider.shutdown()
+        # A collector that is away must not keep a process from ending: it would be killed.
+        end = Thread(target=provider.shutdown, name="last spans", daemon=True)
+        end.start()
+        end.join(END_SECONDS)

@@ -9,11 +9,16 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final, Literal, Protocol
+from urllib.parse import urlsplit
 
 Attributes = Mapping[str, str | int]
 Kind = Literal["server", "client"]
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+
+class BadEndpointError(ValueError):
+    """A variable that names the collector holds no http or https URL."""
 
 
 class Span(Protocol):
@@ -54,15 +59,25 @@ class Tracing(Protocol):
 
 
 def is_wanted(environment: Mapping[str, str]) -> bool:
-    """Whether the environment names a collector."""
+    """Whether the environment names a collector. Raises BadEndpointError."""
     if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
-    return any(environment.get(name) for name in _ENDPOINTS)
+    named = {name: environment[name] for name in _ENDPOINTS if environment.get(name)}
+    for name, text in named.items():
+        parts = urlsplit(text)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            # The exporter would start all the same, and lose every span without saying where.
+            raise BadEndpointError(f"{name}: not an http or https URL")
+    return bool(named)
 
 
 @contextmanager
 def open_tracing(*, service: str, version: str, instance: str) -> Iterator[Tracing | None]:
-    """The process's tracing, None where it is off. At its end, what is left is sent."""
+    """The process's tracing, None where it is off. At its end, what is left is sent, if it is soon.
+
+    Raises:
+        BadEndpointError: the collector's address is none.
+    """
     if not is_wanted(os.environ):
         yield None
         return

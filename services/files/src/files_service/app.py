@@ -52,10 +52,11 @@ def create_app(
     """The service. Call it within a running event loop's process; it opens things at start-up."""
 
     async def open_parts(app: web.Application) -> AsyncIterator[None]:
+        store_calls = calls_to_store(app, "s3", classify)
         # No cookies: a session with a jar would carry one answer's into another caller's request.
         async with (
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
-            open_store(settings, calls_to_store(app, "s3", classify)) as store,
+            open_store(settings, store_calls) as store,
         ):
             keys = RemoteKeys(settings.jwks_url, session)
             app[VERIFIER] = JWTVerifier(
@@ -66,7 +67,13 @@ def create_app(
             )
             calls = calls_to_peer(app, "appointments")
             appointments = AppointmentsPeer(Peer(session, settings.appointments_url, calls=calls))
-            app[FILES] = Files(store, appointments, retention=settings.retention, clock=clock)
+            app[FILES] = Files(
+                store,
+                appointments,
+                retention=settings.retention,
+                clock=clock,
+                retried=lambda: store_calls.retried("conflict"),
+            )
             app[HEALTH].checks.update(s3=store.check, appointments=appointments.check)
             yield
             await keys.aclose()

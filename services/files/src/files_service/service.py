@@ -56,6 +56,7 @@ class Files:
     Args:
         retention: for how long the versions of a deleted file, and its marker, stay.
         sleep: waits between attempts at a contended index.
+        retried: told of each attempt after the first.
     """
 
     def __init__(
@@ -66,12 +67,14 @@ class Files:
         retention: timedelta,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        retried: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._appointments = appointments
         self._retention = retention
         self._clock = clock
         self._sleep = sleep
+        self._retried = retried
 
     async def announce(self, caller: Caller, announcement: Announcement) -> Announced:
         """Enters a pending file, and signs the form for its upload."""
@@ -257,6 +260,7 @@ class Files:
             except IndexConflictError:
                 stored = None
                 longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
+                self._retried()
                 await self._sleep(random.uniform(0, longest))
             else:
                 return changed

@@ -31,7 +31,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from servicekit.calls import Calls, Result
 from users_service.errors import StoreUnavailableError
-from users_service.store_mysql.observed import classify, code_of, observe, observe_pool
+from users_service.store_mysql.observed import classify, code_of, connected, observe, observe_pool
 
 T = TypeVar("T")
 Parameters = dict[str, Any] | Sequence[dict[str, Any]] | None
@@ -192,14 +192,14 @@ class Database:
         return await self._run(run, may_repeat=lambda: not ending)
 
     async def _run(self, work: Callable[[Connection], T], *, may_repeat: Callable[[], bool]) -> T:
-        def connected() -> T:
-            with self._engine.connect() as connection:
+        def run() -> T:
+            with self._connect() as connection:
                 return work(connection)
 
         for attempt in range(1, _TRIES + 1):
             try:
                 async with asyncio.timeout(STATEMENT_SECONDS), self._turn():
-                    return await greenlet_spawn(connected)
+                    return await greenlet_spawn(run)
             except IntegrityError:
                 raise
             except DBAPIError as error:
@@ -216,6 +216,11 @@ class Database:
             except (PoolTimeoutError, TimeoutError, OSError) as error:
                 raise StoreUnavailableError("the database gave no answer in time") from error
         raise AssertionError("the last try returns or raises")
+
+    def _connect(self) -> Connection:
+        if self._calls is None:
+            return self._engine.connect()
+        return connected(self._engine, self._calls)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

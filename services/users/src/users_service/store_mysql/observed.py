@@ -3,10 +3,11 @@
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from time import perf_counter
 from typing import Any, Final
 
 from prometheus_client import Gauge
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool
@@ -60,13 +61,22 @@ def observe(engine: Engine, calls: Calls) -> None:
 
     @event.listens_for(engine, "handle_error")
     def _fail(context: ExceptionContext) -> None:
-        error = context.sqlalchemy_exception or context.original_exception
         if context.connection is None:
-            calls.ended(_CONNECT, calls.classify(error), 0.0)
-            return
+            return  # it couldn't be made, which `connected` sees
+        error = context.sqlalchemy_exception or context.original_exception
         call: Call | None = context.connection.info.pop(_CALL, None)
         if call is not None:
             call.__exit__(type(error), error, None)
+
+
+def connected(engine: Engine, calls: Calls) -> Connection:
+    """A connection of the engine's; one that can't be made is counted, with the time it took."""
+    began = perf_counter()
+    try:
+        return engine.connect()
+    except BaseException as error:
+        calls.ended(_CONNECT, calls.classify(error), perf_counter() - began)
+        raise
 
 
 def observe_pool(engine: Engine, calls: Calls, *, limit: int, waiting: Callable[[], float]) -> None:
