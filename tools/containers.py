@@ -69,6 +69,11 @@ class Suite:
         """What `docker compose …` printed. Raises DockerError."""
         return self.docker("compose", *self._project, *arguments, **environment)
 
+    def project_name(self) -> str:
+        """What Compose calls the project, whoever named it. Raises DockerError."""
+        name: str = json.loads(self.compose("config", "--format=json"))["name"]
+        return name
+
     def containers(self) -> list[Container]:
         """All of the project, those that have ended too. Raises DockerError."""
         ids = self.compose("ps", "--all", "--quiet").split()
@@ -96,18 +101,27 @@ class Suite:
         self, arguments: Sequence[str], environment: Mapping[str, str]
     ) -> subprocess.CompletedProcess[str]:
         try:
-            result = subprocess.run(
+            process = subprocess.Popen(
                 ["docker", *arguments],
                 cwd=self.root,
                 env={**self.environment, **environment},
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
-                check=False,
             )
         except OSError as error:
             raise DockerError(f"docker can't be run: {error.strerror}") from error
+        with process:
+            try:
+                out, err = process.communicate()
+            except BaseException:
+                # Not killed, as subprocess.run does: a client that is told to end calls off what
+                # it has begun. The end of `with` waits for that.
+                process.terminate()
+                raise
+        result = subprocess.CompletedProcess(process.args, process.returncode, out, err)
         if result.returncode != 0:
             said = [line.strip() for line in result.stderr.splitlines() if line.strip()]
             reason = said[-1] if said else f"exit code {result.returncode}"

@@ -19,7 +19,6 @@ from tools.environments import RUN
 T = TypeVar("T")
 
 LEFTOVER_SECONDS = 90.0  # the emulator may need long to write a large state
-_KEPT_BY_FRESH = {"setup.lock", "supervisor.pid", "children.lock"}
 
 
 class StillAliveError(Exception):
@@ -88,14 +87,14 @@ class RunDirectory:
         for entry in self.path.iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)
-            elif entry.name not in _KEPT_BY_FRESH:
+            elif entry.suffix != ".lock" and entry != self.supervisor:
                 entry.unlink()
 
     def lock_supervisor(self) -> int | None:
         """Become this directory's supervisor: the descriptor to keep, or None if there is one."""
         self.path.mkdir(parents=True, exist_ok=True)
         # A moment's patience: ./dev status takes the lock too, to see whether it is free.
-        descriptor = wait_for(lambda: _try_lock(self.supervisor), 0.3)
+        descriptor = wait_for(lambda: try_lock(self.supervisor), 0.3)
         if descriptor is not None:
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}\n".encode())
@@ -105,7 +104,7 @@ class RunDirectory:
         """Return the living supervisor's process id, or None."""
         if not self.supervisor.exists():
             return None
-        descriptor = _try_lock(self.supervisor)
+        descriptor = try_lock(self.supervisor)
         if descriptor is not None:
             os.close(descriptor)
             return None
@@ -118,13 +117,13 @@ class RunDirectory:
         even that didn't help for `kill_seconds`.
         """
         path = self.path / "children.lock"
-        descriptor = _try_lock(path)
+        descriptor = try_lock(path)
         if descriptor is None:
             self._signal_leftovers(signal.SIGTERM)
-            descriptor = wait_for(lambda: _try_lock(path), seconds)
+            descriptor = wait_for(lambda: try_lock(path), seconds)
         if descriptor is None:
             self._signal_leftovers(signal.SIGKILL)
-            descriptor = wait_for(lambda: _try_lock(path), kill_seconds)
+            descriptor = wait_for(lambda: try_lock(path), kill_seconds)
         if descriptor is None:
             raise StillAliveError(
                 f"processes of an earlier run in {self.path} don't end: end them by hand (ps, kill)"
@@ -165,7 +164,8 @@ def wait_for(look: Callable[[], T | None], seconds: float) -> T | None:
     return found
 
 
-def _try_lock(path: Path) -> int | None:
+def try_lock(path: Path) -> int | None:
+    """Lock a file if nobody has: the descriptor, which holds it until it is closed, or None."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

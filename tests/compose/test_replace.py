@@ -17,7 +17,8 @@ from tests.compose.running import Compose, run, until
 from tests.e2e.test_journey import walk
 from tools.containers import Container, Suite
 from tools.environments import ROOT
-from tools.replace import SERVICES, Replacement
+from tools.replace.__main__ import SERVICES
+from tools.replace.replacement import Replacement
 
 pytestmark = pytest.mark.compose
 

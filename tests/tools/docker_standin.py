@@ -3,11 +3,14 @@
 The file is that of DOCKER_STANDIN, a JSON object: `containers`; `named`, the image that has the
 services' name; `faults`, in which a command has the line that it fails with; `sick`, whether the
 newer build never gets healthy; `restarts`, a container that is restarted while another is stopped;
-`full`, whether no more containers are made; `calls`, all commands so far.
+`full`, whether no more containers are made; `hangs`, in which a command that never ends has the
+pipe that tells of its beginning; `joins`, in which a command has the container that somebody else
+starts meanwhile; `calls`, all commands so far.
 """
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,12 +42,14 @@ def beginning() -> dict[str, Any]:
     rows = [container(service, 1) for service in (*SERVICES, "gateway")]
     rows += [container(service, 1, running=False) for service in INITS]
     kept = {"named": "old", "faults": {}, "sick": False, "restarts": None, "full": False}
-    return {"containers": rows, "calls": [], **kept}
+    return {"containers": rows, "calls": [], "hangs": {}, "joins": {}, **kept}
 
 
 def compose(state: dict[str, Any], command: str, arguments: list[str]) -> str:
     rows = state["containers"]
     match command:
+        case "config":
+            return json.dumps({"name": "suite"})
         case "ps":
             return "\n".join(row["Id"] for row in rows)
         case "build":
@@ -111,17 +116,27 @@ def main() -> None:
     words = [word for word in sys.argv[1:] if word not in ("--project-name", "suite")]
     command, *arguments = words[1:] if words[0] == "compose" else words
     state["calls"].append(command)
+    if joining := state["joins"].pop(command, None):
+        state["containers"].append(joining)
+    if pipe := state["hangs"].get(command):
+        keep(file, state)
+        Path(pipe).write_text(command)
+        signal.pause()
     if fault := state["faults"].get(command):
         answer, code = "", 1
         sys.stderr.write(f"what nobody needs to read\n\n{fault}\n")
     else:
         does = compose if words[0] == "compose" else engine
         answer, code = does(state, command, arguments), 0
+    keep(file, state)
+    sys.stdout.write(answer)
+    sys.exit(code)
+
+
+def keep(file: Path, state: dict[str, Any]) -> None:
     part = file.with_suffix(".part")
     part.write_text(json.dumps(state))
     part.replace(file)  # whole, whenever this is ended
-    sys.stdout.write(answer)
-    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -126,6 +126,15 @@ def test_no_two_suites_have_the_same_secrets(tmp_path: Path) -> None:
     )
 
 
+def test_a_fresh_start_leaves_every_lock_where_it_is(run: RunDirectory) -> None:
+    run.create()
+    locks = {"setup.lock", "children.lock", "replace-suite-users.lock", "supervisor.pid"}
+    for name in (*locks, "ports.json"):
+        (run.path / name).touch()
+    run.wipe()
+    assert {entry.name for entry in run.path.iterdir()} == locks
+
+
 def test_a_services_key_files_are_a_pair(run: RunDirectory) -> None:
     run.create()
     key = credentials.ensure(run.secrets, ("files",)).service_keys["files"]

@@ -1,26 +1,19 @@
-"""./dev replace: put a newer build of one service in the place of the running one, in containers.
-
-The newer containers start beside the older ones, which end once the gateway sends requests to the
-newer: no request is lost, and no other container is touched. If the newer ones don't get healthy,
-they are removed, and the older ones serve on. Exits 1 then, and 2 if docker can't do something.
-"""
+"""One service's containers, old and new, and the steps from the ones to the others."""
 
 from __future__ import annotations
 
-import argparse
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tools.containers import Container, DockerError, Suite
-from tools.environments import ROOT
 
-SERVICES = ("users", "appointments", "files")
 WAIT_SECONDS = 120.0
 _LOOK_SECONDS = 0.5  # neither the engine nor the gateway tells when something happens
 _LOG_LINES = 20
+_ID_DIGITS = 12  # as many as docker prints
 
 
 class ReplaceError(Exception):
@@ -32,13 +25,20 @@ class Replacement:
 
     From `wait_until_healthy` to `retire` both serve. Each step raises DockerError where docker
     can't do it.
+
+    Attributes:
+        service: its name.
+        old: those that ran at the beginning.
+        new: those that were started beside them.
+        retiring: whether the old ones are being ended: from then on there is no way back.
+        settled: whether all is done.
     """
 
     def __init__(self, suite: Suite, service: str, *, wait_seconds: float = WAIT_SECONDS) -> None:
         """Look at what runs.
 
         Raises:
-            ReplaceError: nothing of the service does.
+            ReplaceError: nothing of the service does, or an earlier replacement is unfinished.
         """
         self._suite = suite
         self._wait_seconds = wait_seconds
@@ -46,8 +46,11 @@ class Replacement:
         before = suite.containers()
         self.old = [one for one in before if one.service == service and one.running]
         self.new: list[Container] = []
+        self.retiring = self.settled = False
+        self._before_create: set[str] | None = None  # only while it is not known what was made
         if not self.old:
             raise ReplaceError(f"no {service} runs: docker compose up --wait starts the suite")
+        _refuse_several_images(self.old)
         # What runs once at every start, of the same image: all but the service itself.
         image = self.old[0].image_name
         own = [one for one in before if one.image_name == image]
@@ -71,17 +74,22 @@ class Replacement:
         Raises:
             ReplaceError: Compose made another number of them.
         """
-        # One that has ended would be counted as one that is there already.
-        if ended := [one.id for one in self._look() if not one.running]:
+        there = self._look()
+        # One that has ended would be counted as one that is there already. Only now, as the logs
+        # of one that ended are wanted where the newer build can't even be made.
+        if ended := [one.id for one in there if not one.running]:
             self._suite.docker("rm", *ended)
-        self._create(self.service, "--scale", f"{self.service}={2 * len(self.old)}")
-        self.new = self._added()
+        running = {one.id for one in there if one.running}
+        self._before_create = running
+        self._create(self.service, "--scale", f"{self.service}={len(running) + len(self.old)}")
+        self._find_new()
         if len(self.new) != len(self.old):
             made = f"{len(self.new)} containers of {self.service}"
-            raise ReplaceError(f"Compose made {made} beside {len(self.old)}")
+            raise ReplaceError(f"Compose made {made} beside {len(running)}")
         # Not by `up --wait`, which waits for the old too: a sick one could not be replaced.
-        self._suite.docker("start", *(one.id for one in self.new))
-        self.new = self._added()  # they have addresses now
+        ids = {one.id for one in self.new}
+        self._suite.docker("start", *sorted(ids))
+        self.new = [one for one in self._look() if one.id in ids]  # they have addresses now
 
     def wait_until_healthy(self) -> None:
         """Wait until the gateway sends requests to every new container.
@@ -105,12 +113,16 @@ class Replacement:
         Raises:
             ReplaceError: the gateway still knows one of them after a long time.
         """
-        self._end(self.old)
+        self.retiring = True
+        # Within the grace period of docker-compose.yml, in which they drain.
+        ids = [one.id for one in self.old]
+        self._suite.docker("stop", *ids)
+        self._suite.docker("rm", *ids)
         # Their addresses may be another container's from now on, which is not to be mistaken.
         deadline = time.monotonic() + self._wait_seconds
         while left := [one for one in self.old if self._state(one) is not None]:
             if time.monotonic() > deadline:
-                raise ReplaceError(f"{_names(left)}: ended, and the gateway still knows it")
+                raise ReplaceError(f"{names(left)}: ended, and the gateway still knows it")
             time.sleep(_LOOK_SECONDS)
 
     def verify(self) -> int:
@@ -134,12 +146,32 @@ class Replacement:
         if self._once:
             self._suite.docker("rm", *(one.id for one in self._once))
             self._create(*sorted({one.service for one in self._once}))
+        self.settled = True
 
     def undo(self) -> None:
-        """Remove the new ones, and call the old ones' image by its name again."""
-        self._end(self._added())
-        # Or the next `docker compose up` would take the image that has just failed.
-        self._suite.docker("tag", self.old[0].image, self.old[0].image_name)
+        """Call the old ones' image by its name again, and remove what was started, nothing else.
+
+        Each is tried, whatever becomes of the others. Raises DockerError with all that failed.
+        """
+        failed = []
+        # The name first: the next `docker compose up` would take the image that has just failed.
+        for step in (self._name_old, self._find_new, self._stop_new, self._remove_new):
+            try:
+                step()
+            except DockerError as error:
+                failed.append(str(error))
+        if failed:
+            raise DockerError("; ".join(failed))
+
+    def by_hand(self) -> str:
+        """The commands that do what `undo` does; those that it did do no harm."""
+        old = self.old[0]
+        commands = [f"docker tag {old.image} {old.image_name}"]
+        if self.new:
+            commands.append(f"docker rm --force {' '.join(sorted(one.name for one in self.new))}")
+        elif self._before_create is not None:
+            commands.append(f"docker rm --force those of {self.service} but {names(self.old)}")
+        return "; ".join(commands)
 
     def _look(self) -> list[Container]:
         return [one for one in self._suite.containers() if one.service == self.service]
@@ -149,9 +181,23 @@ class Replacement:
         # `up` that is another configuration, and it would make all of it anew.
         self._suite.compose("create", "--no-recreate", "--no-build", *arguments)
 
-    def _added(self) -> list[Container]:
-        known = {one.id for one in self.old}
-        return [one for one in self._look() if one.id not in known]
+    def _find_new(self) -> None:
+        # All that appeared while Compose was making them, though it may not have told: another
+        # that appears before or after is somebody else's.
+        if self._before_create is not None:
+            self.new = [one for one in self._look() if one.id not in self._before_create]
+            self._before_create = None
+
+    def _name_old(self) -> None:
+        self._suite.docker("tag", self.old[0].image, self.old[0].image_name)
+
+    def _stop_new(self) -> None:
+        if self.new:
+            self._suite.docker("stop", *(one.id for one in self.new))
+
+    def _remove_new(self) -> None:
+        if self.new:
+            self._suite.docker("rm", *(one.id for one in self.new))
 
     def _lives(self, containers: Iterable[Container]) -> set[tuple[str, str, str]]:
         """Which others there are, and since when: one that was restarted is not the same."""
@@ -163,43 +209,25 @@ class Replacement:
         targets = self._suite.targets(self.service)
         return next((targets[one] for one in container.addresses if one in targets), None)
 
-    def _end(self, containers: Iterable[Container]) -> None:
-        if ids := [one.id for one in containers]:
-            # Within the grace period of docker-compose.yml, in which it drains.
-            self._suite.docker("stop", *ids)
-            self._suite.docker("rm", *ids)
-
     def _why(self, containers: Sequence[Container], why: str) -> str:
         last = [line for one in containers for line in self._suite.last_lines(one, _LOG_LINES)]
-        return "\n".join([f"{_names(containers)} {why}; what was logged last:", *last])
+        return "\n".join([f"{names(containers)} {why}; what was logged last:", *last])
 
 
-def replace(replacement: Replacement, say: Callable[[str], None]) -> None:
-    """Take all steps, saying what each has done; undo them if there is no way on.
-
-    Raises:
-        ReplaceError: see the steps.
-        DockerError: likewise.
-    """
-    service = replacement.service
-    try:
-        replacement.build()
-        say(f"built the image of {service}")
-        replacement.prepare()
-        say(f"ran its {service}-init")
-        replacement.start()
-        say(f"started {_names(replacement.new)} beside {_names(replacement.old)}")
-        replacement.wait_until_healthy()
-        say(f"healthy for the gateway: {_names(replacement.new)}")
-    except BaseException:  # an impatient Ctrl-C too
-        say(f"going back to {_names(replacement.old)}, which went on serving")
-        replacement.undo()
-        raise
-    replacement.retire()
-    say(f"drained, ended and removed {_names(replacement.old)}")
-    others = replacement.verify()
-    replacement.settle()
-    say(f"{service} is replaced; {others} other containers are as they were")
+def _refuse_several_images(running: Sequence[Container]) -> None:
+    """Raise ReplaceError if these are of more than one build: they would all be doubled."""
+    by_image = defaultdict(list)
+    for one in sorted(running, key=lambda one: one.started_at):
+        by_image[one.image].append(one)
+    if len(by_image) > 1:
+        found = (
+            f"{names(those)} of {image.removeprefix('sha256:')[:_ID_DIGITS]}"
+            for image, those in by_image.items()
+        )
+        raise ReplaceError(
+            f"an earlier replacement is unfinished: {', then '.join(found)} were started;"
+            " docker stop those of all images but one, and run this again"
+        )
 
 
 def labels(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
@@ -216,41 +244,6 @@ def labels(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _names(containers: Iterable[Container]) -> str:
+def names(containers: Iterable[Container]) -> str:
+    """Theirs, in order."""
     return ", ".join(sorted(one.name for one in containers))
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="./dev replace", description=__doc__)
-    parser.add_argument("service", choices=SERVICES, metavar="SERVICE", help=", ".join(SERVICES))
-    parser.add_argument("--project", help="the name that it was started under, if it was given one")
-    parser.add_argument(
-        "--wait",
-        type=float,
-        default=WAIT_SECONDS,
-        metavar="SECONDS",
-        help=f"how long the newer build may take to get healthy ({WAIT_SECONDS:g})",
-    )
-    options = parser.parse_args(arguments)
-    began = time.monotonic()
-
-    def say(line: str) -> None:
-        print(f"{time.monotonic() - began:6.1f} s  {line}", flush=True)
-
-    try:
-        suite = Suite(ROOT, options.project)
-        replace(Replacement(suite, options.service, wait_seconds=options.wait), say)
-    except ReplaceError as error:
-        print(f"dev: {error}", file=sys.stderr)
-        return 1
-    except DockerError as error:
-        print(f"dev: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""./dev replace: a newer build of one service in the place of the running one."""
