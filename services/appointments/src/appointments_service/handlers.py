@@ -15,6 +15,7 @@ from appointments_service.service.bookings import Bookings, Done, Idempotency
 from appointments_service.service.schedules import DETAILS, Schedules
 from appointments_service.slot_texts import encode_slots
 from appointments_service.store import Selection
+from servicekit.audit import audit_read
 from servicekit.auth import Caller
 from servicekit.operations import Call, answer, etag, no_content
 from servicekit.paging import decode_cursor, encode_cursor
@@ -171,6 +172,7 @@ async def list_appointments(call: Call[Nothing, schemas.AppointmentFilter]) -> w
     found, position = await call.request.app[BOOKINGS].appointments(
         _actor(caller), selection, query.limit, _position(decode_cursor(name, query.cursor), 3)
     )
+    audit_read(call, [one.patient_id for one in found])
     return answer(
         schemas.AppointmentList(
             items=[schemas.Appointment.of(one) for one in found],
@@ -182,12 +184,14 @@ async def list_appointments(call: Call[Nothing, schemas.AppointmentFilter]) -> w
 async def get_appointment(call: Call[Nothing, NoQuery]) -> web.Response:
     """One appointment."""
     found = await call.request.app[BOOKINGS].appointment(_actor(call.caller), call.path["id"])
+    audit_read(call, [found.patient_id])
     return _appointment(found, 200)
 
 
 async def get_history(call: Call[Nothing, NoQuery]) -> web.Response:
     """All that happened to an appointment."""
     found = await call.request.app[BOOKINGS].appointment(_actor(call.caller), call.path["id"])
+    audit_read(call, [found.patient_id])
     return answer(schemas.History.of(found))
 
 
