@@ -140,6 +140,7 @@ class CanaryWalk:
         await ok("PATCH", target, kept, token=cast.admin.token)
         await call("PATCH", target, {**kept, "role": "admin"}, token=cast.patient.token)
         await call("PATCH", target, kept, token=cast.doctor.token)
+        await ok("GET", f"/v1/users/audit?subject_id={cast.patient.id}", token=cast.admin.token)
         for field in ("full_name", "email"):
             await ok("GET", f"/v1/users?q={quote(other[field], safe='')}", token=cast.admin.token)
         await call("GET", f"/v1/users?q={quote(other['phone'], safe='')}", token=cast.doctor.token)

@@ -21,6 +21,7 @@ from users_service.handlers.common import USE_CASES, load_account
 from users_service.routes import OPERATIONS, PROBLEMS
 from users_service.service import UseCases
 from users_service.service.accounts import Accounts, Directory, Leases
+from users_service.service.audit import Audit
 from users_service.service.clients import Clients
 from users_service.service.keys import KeyRing, Sealing
 from users_service.service.passwords import PasswordHasher
@@ -68,6 +69,7 @@ async def open_use_cases(
     """The use cases over a store; their threads live until the end of the context."""
     sealing = Sealing(settings.sealing_key_bytes)
     keys = KeyRing(store, sealing, clock)
+    audit = Audit(store, clock, kept=settings.audit_kept)
     tokens = TokenIssuer(
         keys, issuer=settings.token_issuer, audience=settings.token_audience, clock=clock
     )
@@ -79,8 +81,8 @@ async def open_use_cases(
     ) as passwords:
         leases = Leases(settings.doctor_lease_seconds, wait)
         yield UseCases(
-            accounts=Accounts(store, passwords, clock, leases),
-            directory=Directory(store, leases),
+            accounts=Accounts(store, passwords, clock, leases, audit),
+            directory=Directory(store, leases, audit),
             sessions=Sessions(
                 store,
                 passwords,
@@ -88,10 +90,12 @@ async def open_use_cases(
                 refresh_key=sealing.refresh_key,
                 lifetime=settings.refresh_token_lifetime,
                 clock=clock,
+                audit=audit,
             ),
-            clients=Clients(store, tokens, clock),
+            clients=Clients(store, tokens, clock, audit),
             keys=keys,
             passwords=passwords,
+            audit=audit,
         )
 
 
@@ -133,7 +137,7 @@ def create_app(
                 await use_cases.keys.ensure()
             except StoreUnavailableError as error:
                 log.warning("started without the database", reason=str(error))
-            await stack.enter_async_context(_forgetting(store, clock))
+            await stack.enter_async_context(_forgetting(store, use_cases.audit, clock))
             yield
 
     return build_app(
@@ -148,7 +152,7 @@ def create_app(
 
 
 @asynccontextmanager
-async def _forgetting(store: Store, clock: Clock) -> AsyncIterator[None]:
+async def _forgetting(store: Store, audit: Audit, clock: Clock) -> AsyncIterator[None]:
     """Deletes what is over, about every hour; not all instances at one moment."""
 
     async def forget() -> None:
@@ -156,6 +160,7 @@ async def _forgetting(store: Store, clock: Clock) -> AsyncIterator[None]:
             await asyncio.sleep(FORGET_SECONDS * random.uniform(0.5, 1.5))
             try:
                 log.info("forgot what is over", rows=await store.forget(clock()))
+                log.info("forgot entries of the audit log", rows=await audit.forget())
             except StoreUnavailableError as error:
                 log.warning("could not forget what is over", reason=str(error))
 

@@ -16,6 +16,7 @@ from pydantic import (
 from servicekit.paging import Page, Paged
 from servicekit.wire import Date, Id, Instant, Wire, ZoneName
 from users_service.domain import users as domain
+from users_service.domain.audit import Action
 from users_service.domain.passwords import MAX_LENGTH, MIN_LENGTH
 from users_service.domain.users import EMAIL_LENGTH, Role, Status
 
@@ -235,3 +236,32 @@ class JWKS(Wire):
     """The public keys."""
 
     keys: list[JWK]
+
+
+class AuditQuery(Paged):
+    """Which entries; `from` is included, `to` is not."""
+
+    actor_id: Annotated[str | None, _OrNone, Field(max_length=80)] = None
+    subject_id: Annotated[str | None, _OrNone, Field(max_length=80)] = None
+    action: Annotated[Action | None, _OrNone] = None
+    from_: Annotated[Instant | None, Field(alias="from")] = None
+    to: Instant | None = None
+
+
+class AuditEntry(Wire):
+    """What was done: by whom, to whom, from where. An account that is closed leaves its id."""
+
+    id: Id
+    at: Instant
+    action: str
+    outcome: str
+    actor_id: str | None
+    actor_role: str | None
+    subject_id: str | None
+    address: str | None
+    request_id: str | None
+    details: str
+
+
+class AuditPage(Page[AuditEntry]):
+    """A page of the audit log, newest first."""

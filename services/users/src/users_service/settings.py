@@ -41,6 +41,8 @@ class UsersSettings(ServiceSettings):
     argon2_memory_kib: Annotated[int, Field(ge=8, le=4 * 1024 * 1024)] = 65536
     argon2_parallelism: Annotated[int, Field(ge=1, le=64)] = 4
     hash_workers: Annotated[int, Field(ge=1, le=64)] = 2
+    audit_days: Annotated[int, Field(ge=0, le=36_500)] = 3650
+    """For how long the audit log keeps what it has; 0: this service deletes none of it."""
     doctor_lease_seconds: Annotated[int, Field(ge=0, le=10)] = 1
     """How long other services may rely on what they were told of a doctor."""
 
@@ -54,6 +56,11 @@ class UsersSettings(ServiceSettings):
         """The sealing key, 32 bytes."""
         text = self.sealing_key.get_secret_value()
         return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+    @property
+    def audit_kept(self) -> timedelta | None:
+        """For how long entries of the audit log stay, None for good."""
+        return timedelta(days=self.audit_days) if self.audit_days else None
 
     @property
     def refresh_token_lifetime(self) -> timedelta:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from users_service.domain.audit import Action, Entry
 from users_service.domain.keys import RegisteredService, SigningKey
 from users_service.domain.sessions import Failure, Presented, RefreshToken
 from users_service.domain.users import Doctor, Role, Status, User
@@ -38,8 +39,22 @@ class DoctorFilter:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which entries a list has: from `since` on, and before `until`."""
+
+    actor_id: str | None = None
+    subject_id: str | None = None
+    action: Action | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 class UserStore(Protocol):
-    """Accounts and doctors. Lists are in the order of ids, behind `after`, which is exclusive."""
+    """Accounts and doctors. Lists are in the order of ids, behind `after`, which is exclusive.
+
+    Where a method takes an `entry`, the audit log has it if, and only if, the change was made.
+    """
 
     async def user(self, user_id: str) -> User | None:
         """One account."""
@@ -47,10 +62,10 @@ class UserStore(Protocol):
     async def credentials(self, email_key: str) -> Credentials | None:
         """The account of an e-mail address."""
 
-    async def add_user(self, user: User, password_hash: str) -> None:
+    async def add_user(self, user: User, password_hash: str, entry: Entry | None = None) -> None:
         """Adds an account, and a doctor's profile for a doctor. Raises EmailTakenError."""
 
-    async def change_user(self, before: User, after: User) -> bool:
+    async def change_user(self, before: User, after: User, entry: Entry | None = None) -> bool:
         """Replaces an account if it still has the version of `before`; False if it hasn't.
 
         A doctor gets a profile if there is none, and a new version of it if what it shows of the
@@ -72,7 +87,9 @@ class UserStore(Protocol):
     async def doctor_in_any_state(self, user_id: str) -> Doctor | None:
         """The profile of a doctor, disabled or not."""
 
-    async def change_doctor(self, before: Doctor, after: Doctor) -> bool:
+    async def change_doctor(
+        self, before: Doctor, after: Doctor, entry: Entry | None = None
+    ) -> bool:
         """Replaces specialty, bio and acceptance if the profile still has the version of
         `before`; False if it hasn't.
         """
@@ -82,9 +99,11 @@ class UserStore(Protocol):
 
 
 class SessionStore(Protocol):
-    """Refresh tokens, and failed logins."""
+    """Refresh tokens, and failed logins. An `entry` is stored as in UserStore."""
 
-    async def begin_family(self, user_id: str, first: RefreshToken, now: datetime) -> None:
+    async def begin_family(
+        self, user_id: str, first: RefreshToken, now: datetime, entry: Entry | None = None
+    ) -> None:
         """Stores a new family with its first token."""
 
     async def presented(self, digest: str) -> Presented | None:
@@ -93,36 +112,56 @@ class SessionStore(Protocol):
     async def spend(self, digest: str, successor: RefreshToken, now: datetime) -> bool:
         """Spends a token and stores its successor; False, and nothing done, if it was spent."""
 
-    async def end_family(self, family_id: str, now: datetime) -> None:
+    async def end_family(self, family_id: str, now: datetime, entry: Entry | None = None) -> None:
         """Ends a family; none of its tokens counts any more."""
 
     async def failures(self, address: str, since: datetime, limit: int) -> Sequence[Failure]:
         """The newest failed logins from an address, newest first."""
 
-    async def add_failure(self, address: str, failure: Failure) -> None:
+    async def add_failure(self, address: str, failure: Failure, entry: Entry | None = None) -> None:
         """Remembers a failed login."""
 
 
 class KeyStore(Protocol):
-    """Signing keys, registered services, and which of their assertions were used."""
+    """Signing keys, registered services, and which of their assertions were used.
+
+    An `entry` is stored as in UserStore.
+    """
 
     async def signing_keys(self) -> Sequence[SigningKey]:
         """All keys."""
 
-    async def add_signing_key(self, key: SigningKey) -> bool:
+    async def add_signing_key(self, key: SigningKey, entry: Entry | None = None) -> bool:
         """Adds a key; False if its generation is there already."""
 
     async def registered_service(self, name: str) -> RegisteredService | None:
         """One service."""
 
-    async def save_service(self, service: RegisteredService, now: datetime) -> None:
+    async def save_service(
+        self, service: RegisteredService, now: datetime, entry: Entry | None = None
+    ) -> None:
         """Registers a service, or replaces its registration."""
 
-    async def use_assertion(self, service: str, token_id: str, expires_at: datetime) -> bool:
+    async def use_assertion(
+        self, service: str, token_id: str, expires_at: datetime, entry: Entry | None = None
+    ) -> bool:
         """Marks an assertion's `jti` as used until it expires; False if it was used before."""
 
 
-class Store(UserStore, SessionStore, KeyStore, Protocol):
+class AuditStore(Protocol):
+    """The audit log: what is in it can be read, and not be changed."""
+
+    async def add_entry(self, entry: Entry) -> None:
+        """Adds an entry that belongs to no change."""
+
+    async def entries(self, chosen: AuditFilter, before: str, limit: int) -> Sequence[Entry]:
+        """A page, newest first: those before the id `before`, which is exclusive; "" for all."""
+
+    async def forget_entries(self, until: datetime) -> int:
+        """Deletes the entries made before a moment, whose time is over; how many."""
+
+
+class Store(UserStore, SessionStore, KeyStore, AuditStore, Protocol):
     """All of it."""
 
     async def ping(self) -> None:

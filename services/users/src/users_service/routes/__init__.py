@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from servicekit.operations import AnyOperation
-from users_service.routes import accounts, auth, doctors
+from users_service.routes import accounts, audit, auth, doctors
 from users_service.routes.problems import PROBLEMS
 
 __all__ = ["OPERATIONS", "PROBLEMS"]
 
 OPERATIONS: Final[Sequence[AnyOperation]] = (
     *auth.OPERATIONS,
+    *audit.OPERATIONS,  # before the accounts, whose `/v1/users/{id}` would take its path
     *accounts.OPERATIONS,
     *doctors.OPERATIONS,
 )

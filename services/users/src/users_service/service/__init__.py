@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from users_service.service.accounts import Accounts, Directory
+from users_service.service.audit import Audit
 from users_service.service.clients import Clients
 from users_service.service.keys import KeyRing
 from users_service.service.passwords import PasswordHasher
@@ -19,3 +20,4 @@ class UseCases:
     clients: Clients
     keys: KeyRing
     passwords: PasswordHasher
+    audit: Audit

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from jwtverify import KeysUnavailable, PublicKey
+from servicekit.ids import new_id
+from users_service.domain.audit import SYSTEM, Action, Entry, Outcome
 from users_service.domain.keys import SigningKey, published_keys, signing_key
 from users_service.errors import StoreUnavailableError, UnreadableKeyError
 from users_service.store import KeyStore
@@ -156,7 +158,8 @@ class KeyRing:
                 return
             # It takes a tenth of a second or two, and the loop has others to serve.
             private = await asyncio.to_thread(rsa.generate_private_key, 65537, KEY_BITS)
-            await self._store.add_signing_key(self._sealed(private))
+            key = self._sealed(private)
+            await self._store.add_signing_key(key, _made(key))
             await self._read()
 
     def _sealed(self, private: rsa.RSAPrivateKey) -> SigningKey:
@@ -180,6 +183,13 @@ class KeyRing:
         if not isinstance(private, rsa.RSAPrivateKey):
             raise UnreadableKeyError("the signing key is not an RSA key")
         return private
+
+
+def _made(key: SigningKey) -> Entry:
+    """Told by the key's number: its id may have any letters."""
+    now = key.signs_from
+    details = f"generation={key.generation}"
+    return Entry(new_id(now), now, Action.KEY_MADE, Outcome.DONE, SYSTEM, details=details)
 
 
 def _public(key: SigningKey) -> PublicKey:

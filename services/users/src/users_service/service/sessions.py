@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from servicekit.ids import new_id
+from users_service.domain.audit import Action, Entry, Origin, Outcome
 from users_service.domain.sessions import (
     ATTEMPTS_PER_ADDRESS,
     ATTEMPTS_WINDOW,
@@ -22,6 +23,7 @@ from users_service.errors import (
     InvalidRefreshTokenError,
     TooManyAttemptsError,
 )
+from users_service.service.audit import Audit
 from users_service.service.passwords import PasswordHasher
 from users_service.service.tokens import AccessToken, TokenIssuer
 from users_service.store import Credentials, Store
@@ -52,7 +54,9 @@ class Sessions:
         refresh_key: bytes,
         lifetime: timedelta,
         clock: Callable[[], datetime],
+        audit: Audit,
     ) -> None:
+        self._audit = audit
         self._store = store
         self._passwords = passwords
         self._tokens = tokens
@@ -60,7 +64,7 @@ class Sessions:
         self._lifetime = lifetime
         self._clock = clock
 
-    async def login(self, email: str, password: str, address: str) -> TokenPair:
+    async def login(self, email: str, password: str, address: str, origin: Origin) -> TokenPair:
         """Tokens for an account's e-mail and password, typed at an address.
 
         An unknown e-mail, a wrong password and a disabled account can't be told apart: not by
@@ -77,7 +81,8 @@ class Sessions:
         verified = await self._passwords.verify(password_hash, password)
         if credentials is None or not verified or not credentials.user.is_active:
             now = self._clock()
-            await self._store.add_failure(address, Failure(digest, now))
+            entry = self._refused(credentials, origin)
+            await self._store.add_failure(address, Failure(digest, now), entry)
             # Counted after its own was stored: of many guesses sent at once, no more than the
             # limit are told that they were wrong, however they interleave over the instances.
             await self._check_attempts(address, digest, beyond=1)
@@ -85,9 +90,9 @@ class Sessions:
         # And the right guess among them counts only if it came before the limit was reached.
         await self._check_attempts(address, digest)
         await self._renew_hash(credentials, password)
-        return await self._begin(credentials.user)
+        return await self._begin(credentials.user, origin)
 
-    async def refresh(self, presented: str) -> TokenPair:
+    async def refresh(self, presented: str, origin: Origin) -> TokenPair:
         """New tokens for a refresh token, which is spent by that. Raises InvalidRefreshTokenError.
 
         Presented again within the grace, while its successor is unspent, it gives that same
@@ -102,13 +107,17 @@ class Sessions:
             if await self._store.spend(digest, successor, now):
                 return TokenPair(await self._tokens.for_user(found.user), text)
             found = await self._usable(digest)  # another request was first
-        return await self._again(found)
+        return await self._again(found, origin)
 
-    async def logout(self, presented: str) -> None:
+    async def logout(self, presented: str, origin: Origin) -> None:
         """Ends the family of a refresh token, if there is one."""
         found = await self._store.presented(token_digest(presented))
         if found is not None:
-            await self._store.end_family(found.token.family_id, self._clock())
+            user = found.user
+            entry = self._audit.entry(
+                Action.SIGN_OUT, origin.acting_as(user.id, user.role.value), user.id
+            )
+            await self._store.end_family(found.token.family_id, self._clock(), entry)
 
     async def _check_attempts(self, address: str, digest: str, beyond: int = 0) -> None:
         now = self._clock()
@@ -126,11 +135,19 @@ class Sessions:
             after = await self._passwords.hash(password)
             await self._store.change_password_hash(credentials.user.id, before, after)
 
-    async def _begin(self, user: User) -> TokenPair:
+    def _refused(self, credentials: Credentials | None, origin: Origin) -> Entry:
+        """For a failed login: whose address was typed, if anybody's, is told to admins only."""
+        subject_id = credentials.user.id if credentials is not None else None
+        return self._audit.entry(Action.SIGN_IN, origin, subject_id, outcome=Outcome.REFUSED)
+
+    async def _begin(self, user: User, origin: Origin) -> TokenPair:
         now = self._clock()
         access = await self._tokens.for_user(user)
         text, first = self._next(new_id(now), 1, now)
-        await self._store.begin_family(user.id, first, now)
+        entry = self._audit.entry(
+            Action.SIGN_IN, origin.acting_as(user.id, user.role.value), user.id
+        )
+        await self._store.begin_family(user.id, first, now, entry)
         return TokenPair(access, text)
 
     async def _usable(self, digest: str) -> Presented:
@@ -139,7 +156,7 @@ class Sessions:
             raise InvalidRefreshTokenError("sign in again")
         return found
 
-    async def _again(self, found: Presented) -> TokenPair:
+    async def _again(self, found: Presented, origin: Origin) -> TokenPair:
         """The answer for a token that is spent already."""
         now = self._clock()
         family_id, number = found.token.family_id, found.token.number
@@ -148,7 +165,11 @@ class Sessions:
             successor = await self._store.presented(token_digest(text))
             if successor is not None and successor.token.spent_at is None:
                 return TokenPair(await self._tokens.for_user(found.user), text)
-        await self._store.end_family(family_id, now)
+        # Whoever presents it, the owner or a thief, is not known: an entry without an actor.
+        entry = self._audit.entry(
+            Action.REFRESH_REUSED, origin, found.user.id, outcome=Outcome.REFUSED
+        )
+        await self._store.end_family(family_id, now, entry)
         raise InvalidRefreshTokenError("sign in again")
 
     def _next(self, family_id: str, number: int, now: datetime) -> tuple[str, RefreshToken]:

@@ -8,6 +8,7 @@ from sqlalchemy import delete, exists
 
 from servicekit.calls import Calls
 from users_service.domain.sessions import ATTEMPTS_WINDOW
+from users_service.store_mysql.audit import AuditLog
 from users_service.store_mysql.database import Database, make_engine
 from users_service.store_mysql.keys import Keys
 from users_service.store_mysql.observed import classify
@@ -23,7 +24,7 @@ from users_service.store_mysql.users import Users
 __all__ = ["MySQLStore", "classify", "open_store"]
 
 
-class MySQLStore(Users, Sessions, Keys):
+class MySQLStore(Users, Sessions, Keys, AuditLog):
     """Implements Store."""
 
     async def ping(self) -> None:

@@ -7,15 +7,16 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from users_service.domain.audit import Entry
 from users_service.domain.keys import RegisteredService, SigningKey
 from users_service.domain.sessions import token_digest
-from users_service.store_mysql.database import Part
+from users_service.store_mysql.audit import Logged, add_to_log
 from users_service.store_mysql.tables import services, signing_keys, used_assertions
 
 _k, _s = signing_keys.c, services.c
 
 
-class Keys(Part):
+class Keys(Logged):
     """Implements KeyStore."""
 
     async def signing_keys(self) -> Sequence[SigningKey]:
@@ -24,7 +25,7 @@ class Keys(Part):
         rows: Sequence[Sequence[Any]] = await self._database.fetch(select(*columns))
         return [SigningKey(*row) for row in rows]
 
-    async def add_signing_key(self, key: SigningKey) -> bool:
+    async def add_signing_key(self, key: SigningKey, entry: Entry | None = None) -> bool:
         """Adds a key; False if its generation is there already."""
         row = {
             "generation": key.generation,
@@ -34,7 +35,7 @@ class Keys(Part):
             "signs_from": key.signs_from,
         }
         try:
-            await self._database.execute(insert(signing_keys), row)
+            await self._write_logged(insert(signing_keys).values(row), entry)
         except IntegrityError:
             return False
         return True
@@ -47,7 +48,9 @@ class Keys(Part):
             return None
         return RegisteredService(rows[0].name, frozenset(rows[0].scope.split()), rows[0].public_pem)
 
-    async def save_service(self, service: RegisteredService, now: datetime) -> None:
+    async def save_service(
+        self, service: RegisteredService, now: datetime, entry: Entry | None = None
+    ) -> None:
         """Registers a service, or replaces its registration."""
         values = {
             "scope": " ".join(sorted(service.scope)),
@@ -61,6 +64,7 @@ class Keys(Part):
             )
             if replaced.rowcount == 0:
                 connection.execute(insert(services), {"name": service.name, **values})
+            add_to_log(connection, entry)
 
         try:
             await self._database.transaction(save)
@@ -68,7 +72,9 @@ class Keys(Part):
             # Another process registered it in between: now it can be replaced.
             await self._database.transaction(save)
 
-    async def use_assertion(self, service: str, token_id: str, expires_at: datetime) -> bool:
+    async def use_assertion(
+        self, service: str, token_id: str, expires_at: datetime, entry: Entry | None = None
+    ) -> bool:
         """Marks an assertion's `jti` as used until it expires; False if it was used before."""
         row = {
             "service": service,
@@ -76,7 +82,7 @@ class Keys(Part):
             "expires_at": expires_at,
         }
         try:
-            await self._database.execute(insert(used_assertions), row)
+            await self._write_logged(insert(used_assertions).values(row), entry)
         except IntegrityError:
             return False
         return True

@@ -5,8 +5,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
+from users_service.domain.audit import Entry
 from users_service.domain.sessions import Failure, Presented, RefreshToken
-from users_service.store_mysql.database import Part
+from users_service.store_mysql.audit import Logged, add_to_log
 from users_service.store_mysql.tables import (
     login_attempts,
     refresh_families,
@@ -41,16 +42,19 @@ def _row(token: RefreshToken) -> dict[str, object]:
     }
 
 
-class Sessions(Part):
+class Sessions(Logged):
     """Implements SessionStore."""
 
-    async def begin_family(self, user_id: str, first: RefreshToken, now: datetime) -> None:
+    async def begin_family(
+        self, user_id: str, first: RefreshToken, now: datetime, entry: Entry | None = None
+    ) -> None:
         """Stores a new family with its first token."""
 
         def begin(connection: Connection) -> None:
             family = {"id": first.family_id, "user_id": user_id, "created_at": now}
             connection.execute(insert(refresh_families), family)
             connection.execute(insert(refresh_tokens), _row(first))
+            add_to_log(connection, entry)
 
         await self._database.transaction(begin)
 
@@ -85,13 +89,14 @@ class Sessions(Part):
 
         return await self._database.transaction(rotate)
 
-    async def end_family(self, family_id: str, now: datetime) -> None:
+    async def end_family(self, family_id: str, now: datetime, entry: Entry | None = None) -> None:
         """Ends a family; none of its tokens counts any more."""
-        await self._database.execute(
+        statement = (
             update(refresh_families)
             .where(_f.id == family_id, _f.ended_at.is_(None))
             .values(ended_at=now)
         )
+        await self._write_logged(statement, entry)
 
     async def failures(self, address: str, since: datetime, limit: int) -> Sequence[Failure]:
         """The newest failed logins from an address, newest first."""
@@ -99,9 +104,7 @@ class Sessions(Part):
         rows = await self._database.fetch(_FAILURES, parameters)
         return [Failure(row.email_digest, row.at) for row in rows]
 
-    async def add_failure(self, address: str, failure: Failure) -> None:
+    async def add_failure(self, address: str, failure: Failure, entry: Entry | None = None) -> None:
         """Remembers a failed login."""
-        await self._database.execute(
-            insert(login_attempts),
-            {"address": address, "email_digest": failure.email_digest, "at": failure.at},
-        )
+        row = {"address": address, "email_digest": failure.email_digest, "at": failure.at}
+        await self._write_logged(insert(login_attempts).values(row), entry)

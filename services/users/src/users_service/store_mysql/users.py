@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from users_service.domain.audit import Entry
 from users_service.domain.users import (
     Doctor,
     Role,
@@ -27,7 +28,7 @@ from users_service.domain.users import (
 )
 from users_service.errors import EmailTakenError, LastAdminError
 from users_service.store import Credentials, DoctorFilter, UserFilter
-from users_service.store_mysql.database import Part
+from users_service.store_mysql.audit import Logged, add_to_log
 from users_service.store_mysql.tables import doctor_profiles, refresh_families, users
 
 _u, _d = users.c, doctor_profiles.c
@@ -112,7 +113,7 @@ def _contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
     return func.instr(column, text) > 0
 
 
-class Users(Part):
+class Users(Logged):
     """Implements UserStore."""
 
     async def user(self, user_id: str) -> User | None:
@@ -129,7 +130,7 @@ class Users(Part):
             return None
         return Credentials(user_of(rows[0]), rows[0].password_hash)
 
-    async def add_user(self, user: User, password_hash: str) -> None:
+    async def add_user(self, user: User, password_hash: str, entry: Entry | None = None) -> None:
         """Adds an account, and a doctor's profile for a doctor. Raises EmailTakenError."""
 
         def add(connection: Connection) -> None:
@@ -138,13 +139,14 @@ class Users(Part):
             )
             if user.role is Role.DOCTOR:
                 _ensure_profile(connection, user.id)
+            add_to_log(connection, entry)
 
         try:
             await self._database.transaction(add)
         except IntegrityError as error:
             raise EmailTakenError("an account with this e-mail address exists") from error
 
-    async def change_user(self, before: User, after: User) -> bool:
+    async def change_user(self, before: User, after: User, entry: Entry | None = None) -> bool:
         """Replaces an account if it still has the version of `before`; False if it hasn't."""
 
         def change(connection: Connection) -> bool:
@@ -168,6 +170,7 @@ class Users(Part):
                     )
                     .values(ended_at=after.updated_at)
                 )
+            add_to_log(connection, entry)
             return True
 
         return await self._database.transaction(change)
@@ -202,9 +205,11 @@ class Users(Part):
         rows = await self._database.fetch(_DOCTORS.where(_u.id == user_id))
         return _doctor_of(rows[0]) if rows else None
 
-    async def change_doctor(self, before: Doctor, after: Doctor) -> bool:
+    async def change_doctor(
+        self, before: Doctor, after: Doctor, entry: Entry | None = None
+    ) -> bool:
         """Replaces what is the profile's own if it still has the version of `before`."""
-        changed = await self._database.execute(
+        statement = (
             update(doctor_profiles)
             .where(_d.user_id == before.id, _d.version == before.version)
             .values(
@@ -215,7 +220,7 @@ class Users(Part):
                 version=after.version,
             )
         )
-        return changed > 0
+        return await self._write_logged(statement, entry) > 0
 
     async def doctors(self, chosen: DoctorFilter, after: str, limit: int) -> list[Doctor]:
         """A page of active doctors."""
