@@ -7,6 +7,7 @@ from aiohttp import web
 
 from files_service.schemas import (
     DownloadFile,
+    Erased,
     File,
     FileCreate,
     FileCreated,
@@ -87,3 +88,9 @@ async def delete_file(call: Call[Nothing, NoQuery]) -> web.StreamResponse:
 
 def _audited(call: Call[Any, Any]) -> Told:
     return lambda patient_id: audit_read(call, [patient_id])
+
+
+async def erase_files(call: Call[Nothing, NoQuery]) -> web.StreamResponse:
+    """Deletes some of all that there is of an appointment."""
+    remaining = await call.request.app[FILES].erase(call.path["appointment_id"])
+    return answer(Erased(remaining=remaining))

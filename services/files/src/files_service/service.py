@@ -241,6 +241,14 @@ class Files:
         if file_id in index.files:
             await self._store.withdraw(file)
 
+    async def erase(self, appointment_id: str) -> bool:
+        """Deletes all files of an appointment whose patient's account is closed, for good.
+
+        Every version goes, for this is no end of a file but of what was known of a person. Each
+        call deletes some; whether there may be more. May be repeated.
+        """
+        return await self._store.erase(appointment_id)
+
     def _deleting(
         self, index: Index, file_id: str, by: str, admitted: Collection[int] | None
     ) -> Index:
