@@ -212,6 +212,8 @@ class Suite:
             "USERS_DATABASE_URL": f"sqlite+aiosqlite:///{self._run.users_database}",
             "USERS_SEALING_KEY": self._credentials.sealing_key,
             "USERS_REGISTRATION": "open",
+            "USERS_APPOINTMENTS_URL": self.gateway,
+            "USERS_FILES_URL": self.gateway,
             # OWASP's minimum for argon2id. The service's own default is RFC 9106's, which takes
             # seven times as long: right for a clinic, and a burden to a desk that replays a day.
             "USERS_ARGON2_MEMORY_KIB": "19456",

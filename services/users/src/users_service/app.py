@@ -7,22 +7,30 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from datetime import UTC, datetime
 from typing import Final
 
+import aiohttp
 import structlog
 from aiohttp import web
 from prometheus_client import Gauge
 
 from jwtverify import JWTVerifier
-from servicekit.app import VERIFIER, build_app, calls_to_store
+from servicekit.app import VERIFIER, build_app, calls_to_peer, calls_to_store
 from servicekit.calls import Calls
 from servicekit.health import HEALTH, METRICS
+from servicekit.peers import Peer
 from users_service import __version__
+from users_service.domain.keys import RegisteredService
 from users_service.errors import StoreUnavailableError
+from users_service.handlers.closing import EXPORTS
 from users_service.handlers.common import USE_CASES, load_account
+from users_service.neighbours import HTTPNeighbours
 from users_service.routes import OPERATIONS, PROBLEMS
 from users_service.service import UseCases
 from users_service.service.accounts import Accounts, Directory, Leases
 from users_service.service.audit import Audit
 from users_service.service.clients import Clients
+from users_service.service.closing import Closing
+from users_service.service.erasing import Erasing
+from users_service.service.exports import Exports
 from users_service.service.keys import KeyRing, Sealing
 from users_service.service.passwords import PasswordHasher
 from users_service.service.sessions import Sessions
@@ -39,6 +47,10 @@ Wait = Callable[[float], Awaitable[None]]
 OpenStore = Callable[[UsersSettings, Calls], AbstractAsyncContextManager[Store]]
 
 FORGET_SECONDS: Final = 3600.0
+NEIGHBOUR_SECONDS: Final = 10.0
+
+# What this service may do at the others; it issues the token itself, so it is registered nowhere.
+_SELF: Final = RegisteredService("users", frozenset({"erase"}), "")
 
 
 def now_utc() -> datetime:
@@ -96,6 +108,8 @@ async def open_use_cases(
             keys=keys,
             passwords=passwords,
             audit=audit,
+            closing=Closing(store, clock, leases),
+            tokens=tokens,
         )
 
 
@@ -138,6 +152,9 @@ def create_app(
             except StoreUnavailableError as error:
                 log.warning("started without the database", reason=str(error))
             await stack.enter_async_context(_forgetting(store, use_cases.audit, clock))
+            neighbours = await stack.enter_async_context(_neighbours(app, settings, use_cases))
+            app[EXPORTS] = Exports(store, neighbours, clock)
+            await stack.enter_async_context(_erasing(app, store, neighbours, clock))
             yield
 
     return build_app(
@@ -165,6 +182,54 @@ async def _forgetting(store: Store, audit: Audit, clock: Clock) -> AsyncIterator
                 log.warning("could not forget what is over", reason=str(error))
 
     task = asyncio.create_task(forget(), name="forgetting")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def _neighbours(
+    app: web.Application, settings: UsersSettings, use_cases: UseCases
+) -> AsyncIterator[HTTPNeighbours]:
+    """The other services, by connections that live until the end of the context."""
+
+    async def token() -> str:
+        return (await use_cases.tokens.for_service(_SELF)).text
+
+    # No cookies: a session with a jar would carry one answer's into another caller's request.
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+
+        def peer(name: str, url: str) -> Peer:
+            return Peer(session, url, NEIGHBOUR_SECONDS, calls=calls_to_peer(app, name))
+
+        yield HTTPNeighbours(
+            peer("appointments", settings.appointments_url),
+            peer("files", settings.files_url),
+            token,
+        )
+
+
+@asynccontextmanager
+async def _erasing(
+    app: web.Application, store: Store, neighbours: HTTPNeighbours, clock: Clock
+) -> AsyncIterator[None]:
+    """Erases at the other services what they keep of closed accounts."""
+    pending = Gauge(
+        "erasures_pending",
+        "Closed accounts that the other services may keep something of, as last looked",
+        registry=app[METRICS].registry,
+    )
+    erasing = Erasing(
+        store,
+        neighbours,
+        clock,
+        due=app[USE_CASES].closing.erasures_due,
+        seen=pending.set,
+    )
+    task = asyncio.create_task(erasing.run(), name="erasing")
     try:
         yield
     finally:

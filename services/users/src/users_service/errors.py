@@ -76,5 +76,9 @@ class UnreadableKeyError(UsersError):
     """The sealing key doesn't open what is sealed in the database."""
 
 
+class NeighbourUnavailableError(UsersError):
+    """Another service can't be asked just now, or doesn't do what it is asked for."""
+
+
 class StoreUnavailableError(UsersError):
     """The database is away, or too busy to answer in time."""

@@ -265,3 +265,33 @@ class AuditEntry(Wire):
 
 class AuditPage(Page[AuditEntry]):
     """A page of the audit log, newest first."""
+
+
+class Session(Wire):
+    """One sign-in and what came of it."""
+
+    id: Id
+    created_at: Instant
+    last_used_at: Instant | None
+    ended_at: Instant | None
+    client: str | None
+
+
+class SecondFactor(Wire):
+    """That there is a second factor, and since when it counts."""
+
+    created_at: Instant
+    confirmed_at: Instant | None
+
+
+class Export(Wire):
+    """All that is stored of a person. Of appointments, with `history` and `files`, the documents
+    of their services tell.
+    """
+
+    exported_at: Instant
+    account: User
+    doctor: Doctor | None
+    second_factor: SecondFactor | None
+    sessions: list[Session]
+    appointments: list[dict[str, Any]]

@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from servicekit.settings import ServiceSettings
+from servicekit.settings import HTTPURL, ServiceSettings
 
 
 def _sealing_key(text: object) -> object:
@@ -30,6 +30,7 @@ class UsersSettings(ServiceSettings):
     """Settings with the prefix USERS_."""
 
     model_config = SettingsConfigDict(env_prefix="USERS_")
+    said_in_production = (*ServiceSettings.said_in_production, "appointments_url", "files_url")
 
     database_url: SecretStr
     database_pool_size: Annotated[int, Field(ge=1, le=200)] = 10
@@ -45,6 +46,9 @@ class UsersSettings(ServiceSettings):
     """For how long the audit log keeps what it has; 0: this service deletes none of it."""
     doctor_lease_seconds: Annotated[int, Field(ge=0, le=10)] = 1
     """How long other services may rely on what they were told of a doctor."""
+    appointments_url: HTTPURL = "http://127.0.0.1:8080"
+    """Where appointments is reached: the gateway, or the internal load balancer."""
+    files_url: HTTPURL = "http://127.0.0.1:8080"
 
     @property
     def database_kind(self) -> str:

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Protocol
 
 from users_service.domain.audit import Action, Entry
+from users_service.domain.erasures import Backlog, Erasure
+from users_service.domain.exports import SecondFactor, Session
 from users_service.domain.keys import RegisteredService, SigningKey
 from users_service.domain.sessions import Failure, Presented, RefreshToken
 from users_service.domain.users import Doctor, Role, Status, User
@@ -161,7 +163,53 @@ class AuditStore(Protocol):
         """Deletes the entries made before a moment, whose time is over; how many."""
 
 
-class Store(UserStore, SessionStore, KeyStore, AuditStore, Protocol):
+class ClosingStore(Protocol):
+    """Closed accounts, and what is to be erased of them elsewhere."""
+
+    async def close_user(self, before: User, after: User) -> bool:
+        """Replaces an account by what stays of it, closed, if it still has the version of
+        `before`; False if it hasn't.
+
+        All else that is stored of the person goes with it, every refresh family ends, and an
+        erasure is due.
+
+        Raises:
+            LastAdminError: if no active admin would be left.
+        """
+
+    async def take_erasure(self, now: datetime, until: datetime) -> Erasure | None:
+        """An erasure that is due: of all who ask, it is one's alone until then."""
+
+    async def put_off_erasure(
+        self, taken: Erasure, next_try_at: datetime, attempts: int
+    ) -> Erasure | None:
+        """Gives an erasure another time, the lease's new end or the next try; None, and nothing
+        done, if it was somebody else's meanwhile.
+        """
+
+    async def finish_erasure(self, taken: Erasure, now: datetime) -> bool:
+        """Notes that it is done; False, and nothing done, if it was somebody else's meanwhile."""
+
+    async def erasures_pending(self) -> Backlog:
+        """How many are not done, and when the next is due."""
+
+
+class ExportStore(Protocol):
+    """What is stored of a person."""
+
+    async def doctor_in_any_state(self, user_id: str) -> Doctor | None:
+        """The profile of a doctor."""
+
+    async def sessions(self, user_id: str) -> Sequence[Session]:
+        """All sign-ins, as far as they are kept, oldest first."""
+
+    async def second_factor(self, user_id: str) -> SecondFactor | None:
+        """The second factor, confirmed or not."""
+
+
+class Store(
+    UserStore, SessionStore, KeyStore, AuditStore, ClosingStore, ExportStore, Protocol
+):
     """All of it."""
 
     async def ping(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from servicekit.operations import AnyOperation
-from users_service.routes import accounts, audit, auth, doctors
+from users_service.routes import accounts, audit, auth, closing, doctors
 from users_service.routes.problems import PROBLEMS
 
 __all__ = ["OPERATIONS", "PROBLEMS"]
@@ -14,4 +14,5 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
     *audit.OPERATIONS,  # before the accounts, whose `/v1/users/{id}` would take its path
     *accounts.OPERATIONS,
     *doctors.OPERATIONS,
+    *closing.OPERATIONS,
 )

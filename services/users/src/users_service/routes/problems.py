@@ -28,6 +28,9 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
         401, "invalid_refresh_token", "The refresh token is not good any more, or never was"
     ),
     errors.LastAdminError: Problem(409, "last_admin", "This is the last active admin"),
+    errors.NeighbourUnavailableError: Problem(
+        503, "neighbour_unavailable", "Another service that this needs is away"
+    ),
     errors.NotAllowedError: FORBIDDEN,
     errors.StoreUnavailableError: STORE_UNAVAILABLE,
     errors.TooManyAttemptsError: Problem(

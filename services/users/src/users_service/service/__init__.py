@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from users_service.service.accounts import Accounts, Directory
 from users_service.service.audit import Audit
 from users_service.service.clients import Clients
+from users_service.service.closing import Closing
 from users_service.service.keys import KeyRing
 from users_service.service.passwords import PasswordHasher
 from users_service.service.sessions import Sessions
+from users_service.service.tokens import TokenIssuer
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +23,5 @@ class UseCases:
     keys: KeyRing
     passwords: PasswordHasher
     audit: Audit
+    closing: Closing
+    tokens: TokenIssuer

@@ -10,6 +10,8 @@ from servicekit.calls import Calls
 from users_service.domain.sessions import ATTEMPTS_WINDOW
 from users_service.store_mysql.audit import AuditLog
 from users_service.store_mysql.database import Database, make_engine
+from users_service.store_mysql.erasures import Erasures
+from users_service.store_mysql.exports import Exports
 from users_service.store_mysql.keys import Keys
 from users_service.store_mysql.observed import classify
 from users_service.store_mysql.sessions import Sessions
@@ -24,7 +26,7 @@ from users_service.store_mysql.users import Users
 __all__ = ["MySQLStore", "classify", "open_store"]
 
 
-class MySQLStore(Users, Sessions, Keys, AuditLog):
+class MySQLStore(Users, Sessions, Keys, AuditLog, Erasures, Exports):
     """Implements Store."""
 
     async def ping(self) -> None:

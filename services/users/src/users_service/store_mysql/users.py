@@ -63,9 +63,11 @@ _DOCTORS = (
 )
 _ACTIVE_DOCTORS = _DOCTORS.where(_u.status == Status.ACTIVE.value)
 
-_USER_BY_ID = select(*USER_COLUMNS).where(_u.id == bindparam("user_id"))
+# What stays of a closed account is nobody any more.
+_OPEN = _u.closed_at.is_(None)
+_USER_BY_ID = select(*USER_COLUMNS).where(_u.id == bindparam("user_id"), _OPEN)
 _CREDENTIALS = select(*USER_COLUMNS, _u.password_hash, _u.email_key).where(
-    _u.email_key == bindparam("email_key")
+    _u.email_key == bindparam("email_key"), _OPEN
 )
 
 
@@ -91,7 +93,8 @@ def _doctor_of(row: Sequence[Any]) -> Doctor:
     return Doctor(*row)
 
 
-def _values(user: User) -> dict[str, Any]:
+def account_values(user: User) -> dict[str, Any]:
+    """An account's columns, but for its id and its password."""
     return {
         "email": user.email,
         "email_key": email_key(user.email),
@@ -135,7 +138,8 @@ class Users(Logged):
 
         def add(connection: Connection) -> None:
             connection.execute(
-                insert(users), {"id": user.id, "password_hash": password_hash, **_values(user)}
+                insert(users),
+                {"id": user.id, "password_hash": password_hash, **account_values(user)},
             )
             if user.role is Role.DOCTOR:
                 _ensure_profile(connection, user.id)
@@ -151,11 +155,11 @@ class Users(Logged):
 
         def change(connection: Connection) -> bool:
             if before.administers and not after.administers:
-                _check_other_admins(connection, before.id)
+                check_other_admins(connection, before.id)
             changed = connection.execute(
                 update(users)
                 .where(_u.id == before.id, _u.version == before.version)
-                .values(_values(after))
+                .values(account_values(after))
             )
             if changed.rowcount == 0:
                 return False
@@ -185,7 +189,7 @@ class Users(Logged):
 
     async def users(self, chosen: UserFilter, after: str, limit: int) -> list[User]:
         """A page of accounts."""
-        statement = select(*USER_COLUMNS)
+        statement = select(*USER_COLUMNS).where(_OPEN)
         if chosen.role is not None:
             statement = statement.where(_u.role == chosen.role.value)
         if chosen.status is not None:
@@ -236,7 +240,7 @@ class Users(Logged):
         return await self._database.fetch(page)
 
 
-def _check_other_admins(connection: Connection, user_id: str) -> None:
+def check_other_admins(connection: Connection, user_id: str) -> None:
     """Raises LastAdminError. Locks all active admins, in one order, so that no two of them can
     each rely on the other while both are being disabled.
     """
