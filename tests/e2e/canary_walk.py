@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,7 @@ class CanaryWalk:
         await self._services()
         await self._accounts(cast)
         await self._files(cast)
+        await self._leaving(cast)
         for service in SCALE:
             await self._client.ok("GET", f"/v1/openapi/{service}.json")
         return cast
@@ -230,6 +232,19 @@ class CanaryWalk:
         for bad in (self.file_name() + "/..", self.file_name() + "\0"):
             body = self.announcement(cast, bad)
             await self._client.call("POST", "/v1/files", body, token=cast.patient.token)
+
+    async def _leaving(self, cast: Cast) -> None:
+        """Somebody takes everything along and closes the account, and is erased everywhere."""
+        patient, ok = await self._patient(), self._client.ok
+        reason = self.canaries.plant("a reason", "Something {} private")
+        made = await self._clinic.book(patient, cast.doctor, at(8, 100), reason=reason)
+        await ok("GET", "/v1/users/me/export", token=patient.token)
+        await ok("DELETE", "/v1/users/me", token=patient.token)
+        target, token = f"/v1/appointments/{made['id']}", cast.admin.token
+        async with asyncio.timeout(60):
+            while made["patient_name"] != "(erased)":
+                await asyncio.sleep(0.05)
+                made = await ok("GET", target, token=token)
 
     async def _refused_file(self, cast: Cast, claims: dict[str, str]) -> None:
         content = self._content()
