@@ -186,6 +186,14 @@ class MemoryStore:
         await self._enter("sign_download")
         return f"memory:clean/{file.id}?{disposition}"
 
+    async def erase(self, appointment_id: str) -> bool:
+        await self._enter("erase")
+        document = self.indexes.pop(appointment_id, None)
+        for file_id in decode_index(document).files if document is not None else ():
+            self.incoming[file_id] = {}
+            self.clean.pop(file_id, None)
+        return False
+
     async def check(self) -> None:
         await self._enter("check")
 

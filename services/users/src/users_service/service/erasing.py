@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
@@ -13,6 +13,8 @@ from users_service.errors import NeighbourUnavailableError, StoreUnavailableErro
 from users_service.store import ClosingStore
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 LOOK_SECONDS: Final = 15.0
 """So often every instance looks for what another has left undone."""
@@ -80,9 +82,9 @@ class Erasing:
 
     async def work(self) -> Backlog:
         """Does what is due now, and tells what is left. Raises StoreUnavailableError."""
-        while taken := await self._store.take_erasure(self._clock(), self._clock() + LEASE):
+        while taken := await _whole(self._store.take_erasure(self._clock(), self._clock() + LEASE)):
             await self._attempt(taken)
-        backlog = await self._store.erasures_pending()
+        backlog = await _whole(self._store.erasures_pending())
         self._seen(backlog.pending)
         return backlog
 
@@ -103,8 +105,10 @@ class Erasing:
             log.warning("an erasure took longer than its lease")
         except (NeighbourUnavailableError, TimeoutError) as error:
             failed = lease.erasure
-            await self._store.put_off_erasure(
-                failed, self._clock() + failed.pause, failed.attempts + 1
+            await _whole(
+                self._store.put_off_erasure(
+                    failed, self._clock() + failed.pause, failed.attempts + 1
+                )
             )
             log.warning("an erasure is not done yet", reason=str(error), attempts=failed.attempts)
         else:
@@ -112,10 +116,10 @@ class Erasing:
 
     async def _succeed(self, erasure: Erasure, began: datetime) -> None:
         if began >= erasure.settles_at:
-            await self._store.finish_erasure(erasure, self._clock())
+            await _whole(self._store.finish_erasure(erasure, self._clock()))
             log.info("an erasure is done")
         else:
-            await self._store.put_off_erasure(erasure, erasure.settles_at, 0)
+            await _whole(self._store.put_off_erasure(erasure, erasure.settles_at, 0))
             log.info("an erasure is done for now", again_at=erasure.settles_at.isoformat())
 
     async def _erase(self, lease: "_Lease") -> None:
@@ -131,6 +135,19 @@ class Erasing:
                 break
         while await self._neighbours.erase_appointments(patient_id):
             await lease.keep()
+
+
+async def _whole(statement: Coroutine[Any, Any, T]) -> T:
+    """What the database answers, also for one that is cancelled meanwhile: before it is told so.
+
+    Given up in its middle, a statement would cost its connection.
+    """
+    asked = asyncio.ensure_future(statement)
+    try:
+        return await asyncio.shield(asked)
+    except asyncio.CancelledError:
+        await asyncio.wait([asked])
+        raise
 
 
 class _LostError(Exception):
@@ -152,8 +169,8 @@ class _Lease:
         now = self._clock()
         if now < self.erasure.next_try_at - LEASE / 2:
             return
-        renewed = await self._store.put_off_erasure(
-            self.erasure, now + LEASE, self.erasure.attempts
+        renewed = await _whole(
+            self._store.put_off_erasure(self.erasure, now + LEASE, self.erasure.attempts)
         )
         if renewed is None:
             raise _LostError
