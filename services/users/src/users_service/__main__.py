@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     service.add_argument("--name", required=True)
     service.add_argument("--scope", required=True, help="words, separated by spaces")
     service.add_argument("--public-key-file", required=True, metavar="PEM")
+    _add_keys(commands.add_parser("keys", help="list, rotate, retire and reseal the signing keys"))
     init = commands.add_parser("init", help="all of these at once")
     init.add_argument("--admin-email", required=True)
     init.add_argument("--admin-name", required=True)
@@ -43,6 +44,20 @@ def _parser() -> argparse.ArgumentParser:
         "--service", action="append", default=[], metavar="NAME=PEMFILE=SCOPE", type=_service
     )
     return parser
+
+
+def _add_keys(keys: argparse.ArgumentParser) -> None:
+    actions = keys.add_subparsers(dest="action", required=True)
+    actions.add_parser("list", help="print every key, its state and its times")
+    rotate = actions.add_parser("rotate", help="publish the next key, which signs a little later")
+    rotate.add_argument(
+        "--now",
+        action="store_true",
+        help="it signs at once: verifiers refuse its tokens for up to 5 minutes",
+    )
+    retire = actions.add_parser("retire", help="take out a key: tokens that it signed are refused")
+    retire.add_argument("kid")
+    actions.add_parser("reseal", help="seal all keys with USERS_SEALING_KEY")
 
 
 def _service(text: str) -> tuple[str, str, str]:

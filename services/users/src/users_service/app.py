@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from users_service.handlers.closing import EXPORTS
 from users_service.handlers.common import USE_CASES, load_account
 from users_service.neighbours import HTTPNeighbours
 from users_service.routes import OPERATIONS, PROBLEMS
+from users_service.sealing import read_sealing
 from users_service.service import UseCases
 from users_service.service.accounts import Accounts, Directory, Leases
 from users_service.service.audit import Audit
@@ -31,14 +33,16 @@ from users_service.service.clients import Clients
 from users_service.service.closing import Closing
 from users_service.service.erasing import Erasing
 from users_service.service.exports import Exports
-from users_service.service.keys import KeyRing, Sealing
+from users_service.service.keys import KeyRing
 from users_service.service.passwords import PasswordHasher
+from users_service.service.rotation import Rotation
 from users_service.service.sessions import Sessions
 from users_service.service.tokens import TokenIssuer
 from users_service.settings import UsersSettings
 from users_service.store import Store
 from users_service.store_mysql import classify
 from users_service.store_mysql import open_store as open_database
+from users_service.store_mysql.access import Access
 
 log = structlog.get_logger()
 
@@ -63,7 +67,24 @@ def open_configured_store(
 ) -> AbstractAsyncContextManager[Store]:
     """The database that the settings name."""
     url = settings.database_url.get_secret_value()
-    return open_database(url, pool_size=settings.database_pool_size, calls=calls)
+    read_url = settings.database_read_url
+    return open_database(
+        url,
+        pool_size=settings.database_pool_size,
+        calls=calls,
+        access=_access(settings),
+        read_url=None if read_url is None else read_url.get_secret_value(),
+    )
+
+
+def _access(settings: UsersSettings) -> Access:
+    passwords = None
+    if settings.database_auth == "rds-iam":
+        # AWS's client takes memory, so only where it is needed.
+        from users_service.iam import rds_passwords
+
+        passwords = rds_passwords(settings.region)
+    return Access(settings.database_tls_ca, passwords)
 
 
 async def migrate_database(settings: UsersSettings) -> None:
@@ -71,16 +92,23 @@ async def migrate_database(settings: UsersSettings) -> None:
     # Alembic takes a while to import, and no serving process needs it.
     from users_service.store_mysql.migrating import migrate
 
-    await migrate(settings.database_url.get_secret_value())
+    await migrate(settings.database_url.get_secret_value(), access=_access(settings))
 
 
 @asynccontextmanager
 async def open_use_cases(
-    settings: UsersSettings, store: Store, clock: Clock, wait: Wait = asyncio.sleep
+    settings: UsersSettings,
+    store: Store,
+    clock: Clock,
+    wait: Wait = asyncio.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[UseCases]:
-    """The use cases over a store; their threads live until the end of the context."""
-    sealing = Sealing(settings.sealing_key_bytes)
-    keys = KeyRing(store, sealing, clock)
+    """The use cases over a store; their threads live until the end of the context.
+
+    Raises SealingKeyUnavailableError.
+    """
+    sealing = await read_sealing(settings)
+    keys = KeyRing(store, sealing, clock, monotonic)
     audit = Audit(store, clock, kept=settings.audit_kept)
     tokens = TokenIssuer(
         keys, issuer=settings.token_issuer, audience=settings.token_audience, clock=clock
@@ -106,6 +134,7 @@ async def open_use_cases(
             ),
             clients=Clients(store, tokens, clock, audit),
             keys=keys,
+            rotation=Rotation(store, sealing, clock),
             passwords=passwords,
             audit=audit,
             closing=Closing(store, clock, leases),
@@ -119,10 +148,12 @@ def create_app(
     open_store: OpenStore = open_configured_store,
     clock: Clock = now_utc,
     wait: Wait = asyncio.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> web.Application:
     """The service as an application; what it needs is opened when it starts.
 
-    Starting raises UnreadableKeyError where the sealing key is not the database's. A database
+    Starting raises UnreadableKeyError where the sealing key is not the database's, and
+    SealingKeyUnavailableError where it can't be read from where it is kept. A database
     that is away is no reason not to start: it is asked again when it is needed.
     """
 
@@ -131,7 +162,7 @@ def create_app(
             calls = calls_to_store(app, settings.database_kind, classify)
             store = await stack.enter_async_context(open_store(settings, calls))
             use_cases = await stack.enter_async_context(
-                open_use_cases(settings, store, clock, wait)
+                open_use_cases(settings, store, clock, wait, monotonic)
             )
             app[USE_CASES] = use_cases
             app[VERIFIER] = JWTVerifier(

@@ -80,5 +80,13 @@ class NeighbourUnavailableError(UsersError):
     """Another service can't be asked just now, or doesn't do what it is asked for."""
 
 
+class KeyChangeRefusedError(UsersError):
+    """The signing keys can't be changed like that now; the text says what to do."""
+
+
+class SealingKeyUnavailableError(UsersError):
+    """The sealing key can't be read from where it is kept."""
+
+
 class StoreUnavailableError(UsersError):
     """The database is away, or too busy to answer in time."""

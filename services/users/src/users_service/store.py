@@ -3,7 +3,7 @@
 Every method may raise StoreUnavailableError. Each is one transaction: all of it happens or none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -135,6 +135,12 @@ class KeyStore(Protocol):
 
     async def add_signing_key(self, key: SigningKey, entry: Entry | None = None) -> bool:
         """Adds a key; False if its generation is there already."""
+
+    async def retire_signing_key(self, key_id: str, others: Collection[str], now: datetime) -> bool:
+        """Retires a key; False, and nothing done, if all of `others` are retired meanwhile."""
+
+    async def reseal_signing_key(self, key_id: str, before: str, after: str) -> bool:
+        """Replaces how a key is sealed, if that is still `before`."""
 
     async def registered_service(self, name: str) -> RegisteredService | None:
         """One service."""

@@ -8,6 +8,7 @@ from users_service.service.clients import Clients
 from users_service.service.closing import Closing
 from users_service.service.keys import KeyRing
 from users_service.service.passwords import PasswordHasher
+from users_service.service.rotation import Rotation
 from users_service.service.sessions import Sessions
 from users_service.service.tokens import TokenIssuer
 
@@ -21,6 +22,7 @@ class UseCases:
     sessions: Sessions
     clients: Clients
     keys: KeyRing
+    rotation: Rotation
     passwords: PasswordHasher
     audit: Audit
     closing: Closing

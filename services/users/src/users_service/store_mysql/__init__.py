@@ -8,12 +8,14 @@ from sqlalchemy import delete, exists
 
 from servicekit.calls import Calls
 from users_service.domain.sessions import ATTEMPTS_WINDOW
+from users_service.store_mysql.access import Access
 from users_service.store_mysql.audit import AuditLog
 from users_service.store_mysql.database import Database, make_engine
 from users_service.store_mysql.erasures import Erasures
 from users_service.store_mysql.exports import Exports
 from users_service.store_mysql.keys import Keys
-from users_service.store_mysql.observed import classify
+from users_service.store_mysql.observed import classify, observe
+from users_service.store_mysql.replica import ReplicatedUsers
 from users_service.store_mysql.sessions import Sessions
 from users_service.store_mysql.tables import (
     login_attempts,
@@ -21,12 +23,11 @@ from users_service.store_mysql.tables import (
     refresh_tokens,
     used_assertions,
 )
-from users_service.store_mysql.users import Users
 
 __all__ = ["MySQLStore", "classify", "open_store"]
 
 
-class MySQLStore(Users, Sessions, Keys, AuditLog, Erasures, Exports):
+class MySQLStore(ReplicatedUsers, Sessions, Keys, AuditLog, Erasures, Exports):
     """Implements Store."""
 
     async def ping(self) -> None:
@@ -43,23 +44,40 @@ class MySQLStore(Users, Sessions, Keys, AuditLog, Erasures, Exports):
             delete(login_attempts).where(login_attempts.c.at < now - ATTEMPTS_WINDOW),
             delete(used_assertions).where(used_assertions.c.expires_at < now),
         )
-        return sum([await self._database.execute(statement) for statement in statements])
+        deleted = [await self._database.execute(statement) for statement in statements]
+        return sum(deleted) + await self._forget_keys(now)
 
 
 @asynccontextmanager
 async def open_store(
-    url: str, *, pool_size: int, calls: Calls | None = None
+    url: str,
+    *,
+    pool_size: int,
+    calls: Calls | None = None,
+    access: Access | None = None,
+    read_url: str | None = None,
 ) -> AsyncIterator[MySQLStore]:
     """A store whose connections live until the end of the context.
 
     Args:
-        calls: how its statements are counted.
+        calls: how its statements are counted; a replica's as well, but not its connections.
+        read_url: of a replica, reached with the same `access`; asked for the doctors' list.
 
     Raises:
         ValueError: for an address of another kind of database.
+        OSError: the bundle of certificates can't be read.
     """
-    database = Database(make_engine(url, pool_size=pool_size), pool_size=pool_size, calls=calls)
+    engine = make_engine(url, pool_size=pool_size, access=access)
+    database = Database(engine, pool_size=pool_size, calls=calls)
+    replica = None
+    if read_url is not None:
+        reading = make_engine(read_url, pool_size=pool_size, access=access)
+        if calls is not None:
+            observe(reading, calls)
+        replica = Database(reading, pool_size=pool_size)
     try:
-        yield MySQLStore(database)
+        yield MySQLStore(database, replica)
     finally:
+        if replica is not None:
+            await replica.close()
         await database.close()
