@@ -125,9 +125,7 @@ class Emulator:
         with log.open("ab") as output:
             return subprocess.Popen(
                 emulator_command(self._python),
-                env=emulator_environment(
-                    port, Path(self._scratch.name), services=self._services
-                ),
+                env=emulator_environment(port, Path(self._scratch.name), services=self._services),
                 cwd=self._scratch.name,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -121,9 +121,11 @@ async def test_a_server_of_another_authority_is_refused(
 async def test_a_server_of_another_name_is_refused(authority: Authority, bundle: Path) -> None:
     program = find_server()
     assert program is not None
-    with MySQLServer(program, tls=authority.server(x509.DNSName("other.example"))) as server:
-        with pytest.raises(StoreUnavailableError) as refused:
-            await cipher(server.url(server.new_database()), Access(bundle))
+    with (
+        MySQLServer(program, tls=authority.server(x509.DNSName("other.example"))) as server,
+        pytest.raises(StoreUnavailableError) as refused,
+    ):
+        await cipher(server.url(server.new_database()), Access(bundle))
     assert "not valid for '127.0.0.1'" in reasons(refused.value)
 
 
@@ -157,9 +159,7 @@ async def test_each_connection_asks_for_a_password_of_its_own(
         asked.append((host, port, user))
         token = f"token {len(asked)}"
         with closing(admin(secure_server)) as connection, connection.cursor() as cursor:
-            cursor.execute(
-                f"CREATE OR REPLACE USER '{user}'@'127.0.0.1' IDENTIFIED BY '{token}'"
-            )
+            cursor.execute(f"CREATE OR REPLACE USER '{user}'@'127.0.0.1' IDENTIFIED BY '{token}'")
         return token
 
     url = f"mysql+aiomysql://passing@127.0.0.1:{secure_server.port}"

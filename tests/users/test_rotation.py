@@ -121,6 +121,7 @@ class World:
         self.remote = RemoteKeys(
             "http://users/keys",
             FakeRemote(self.rings),  # type: ignore[arg-type]
+            min_refetch=300,  # as a verifier that fetches for no unknown key
             clock=self.clock.timestamp,
         )
         self.verifier = JWTVerifier(

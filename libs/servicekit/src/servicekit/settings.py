@@ -153,7 +153,7 @@ def _is_here(url: str) -> bool:
 
 
 def _unsafe_aws() -> dict[str, str]:
-    """What botocore reads from the environment by itself: credentials and address of an emulator."""
+    """What botocore reads by itself: an emulator's credentials and its address."""
     found = {
         name: "is not an emulator's"
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
