@@ -99,7 +99,7 @@ async def cipher(url: str, access: Access) -> str:
     """What a connection is encrypted with; empty for none."""
     async with open_store(url, pool_size=1, access=access) as store:
         rows = await store._database.fetch(text("SHOW STATUS LIKE 'Ssl_cipher'"))
-        return str(rows[0][1])
+        return str(rows[0].Value)
 
 
 async def test_a_verified_connection_is_encrypted(secure_server: MySQLServer, bundle: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pytest_aiohttp.plugin import AiohttpClient
 from sqlalchemy import delete
@@ -166,6 +166,20 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS)
+# A verifier fetches just before the last instance knows the key, and keeps that for as long as it
+# may.
+@example(
+    steps=[
+        ("fetch", 0),
+        ("rotate", 0),
+        ("advance", 14),
+        ("issue", 0),
+        ("advance", 299),
+        ("issue", 1),
+    ]
+)
+# The old key signs at its last moment, and its tokens are presented at theirs.
+@example(steps=[("rotate", 0), ("advance", 344), ("issue", 0), ("advance", 902), ("advance", 27)])
 def test_no_good_token_is_refused_whatever_happens_when(
     private_keys: list[rsa.RSAPrivateKey], steps: list[tuple[str, int]]
 ) -> None:
