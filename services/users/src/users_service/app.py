@@ -28,6 +28,7 @@ from users_service.routes import OPERATIONS, PROBLEMS
 from users_service.sealing import read_sealing
 from users_service.service import UseCases
 from users_service.service.accounts import Accounts, Directory, Leases
+from users_service.service.attempts import Attempts
 from users_service.service.audit import Audit
 from users_service.service.clients import Clients
 from users_service.service.closing import Closing
@@ -36,6 +37,7 @@ from users_service.service.exports import Exports
 from users_service.service.keys import KeyRing
 from users_service.service.passwords import PasswordHasher
 from users_service.service.rotation import Rotation
+from users_service.service.second_factors import SecondFactors
 from users_service.service.sessions import Sessions
 from users_service.service.tokens import TokenIssuer
 from users_service.settings import UsersSettings
@@ -119,6 +121,9 @@ async def open_use_cases(
         parallelism=settings.argon2_parallelism,
         workers=settings.hash_workers,
     ) as passwords:
+        attempts = Attempts(store, clock)
+        factor_sealing = sealing.of(b"users: second factors")
+        factors = SecondFactors(store, passwords, attempts, factor_sealing, clock)
         leases = Leases(settings.doctor_lease_seconds, wait)
         yield UseCases(
             accounts=Accounts(store, passwords, clock, leases, audit),
@@ -127,11 +132,14 @@ async def open_use_cases(
                 store,
                 passwords,
                 tokens,
+                attempts,
+                factors,
                 refresh_key=sealing.refresh_key,
                 lifetime=settings.refresh_token_lifetime,
                 clock=clock,
                 audit=audit,
             ),
+            factors=factors,
             clients=Clients(store, tokens, clock, audit),
             keys=keys,
             rotation=Rotation(store, sealing, clock),

@@ -267,7 +267,7 @@ class AuditPage(Page[AuditEntry]):
     """A page of the audit log, newest first."""
 
 
-class Session(Wire):
+class ExportedSession(Wire):
     """One sign-in and what came of it."""
 
     id: Id
@@ -277,7 +277,7 @@ class Session(Wire):
     client: str | None
 
 
-class SecondFactor(Wire):
+class ExportedSecondFactor(Wire):
     """That there is a second factor, and since when it counts."""
 
     created_at: Instant
@@ -292,6 +292,69 @@ class Export(Wire):
     exported_at: Instant
     account: User
     doctor: Doctor | None
-    second_factor: SecondFactor | None
-    sessions: list[Session]
+    second_factor: ExportedSecondFactor | None
+    sessions: list[ExportedSession]
     appointments: list[dict[str, Any]]
+
+
+class Session(Wire):
+    """Somewhere the caller is signed in; `client` is what the program called itself at login."""
+
+    id: Id
+    created_at: Instant
+    last_used_at: Instant
+    client: str | None
+    current: bool
+
+
+class SessionPage(Page[Session]):
+    """A page of sessions."""
+
+
+Code = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class PasswordAgain(Wire):
+    """The caller's password, once more."""
+
+    password: Secret
+
+
+class FactorCode(Wire):
+    """A code of the second factor."""
+
+    code: Code
+
+
+class PasswordAndCode(PasswordAgain):
+    """Both of what a login takes."""
+
+    code: Code
+
+
+class NewFactor(Wire):
+    """What an authenticator is told: the secret in base32, or the URI as a QR code."""
+
+    secret: str
+    uri: str
+
+
+class RecoveryCodes(Wire):
+    """Codes that are each good once instead of the second factor's; shown this once."""
+
+    recovery_codes: list[str]
+
+
+class FactorStatus(Wire):
+    """The caller's second factor."""
+
+    enabled: bool
+    confirmed_at: Instant | None
+    recovery_codes_left: int
+    required: bool
+
+
+class FactorPolicy(Wire):
+    """The roles that must have a second factor."""
+
+    roles: Annotated[list[Literal[Role.DOCTOR, Role.ADMIN]], Field(max_length=2)]

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from users_service.domain import exports
 from users_service.domain.audit import Action, Entry
 from users_service.domain.erasures import Backlog, Erasure
-from users_service.domain.exports import SecondFactor, Session
 from users_service.domain.keys import RegisteredService, SigningKey
-from users_service.domain.sessions import Failure, Presented, RefreshToken
+from users_service.domain.second_factors import FactorState
+from users_service.domain.sessions import Failure, Presented, RefreshToken, Session
 from users_service.domain.users import Doctor, Role, Status, User
 
 
@@ -104,24 +105,92 @@ class SessionStore(Protocol):
     """Refresh tokens, and failed logins. An `entry` is stored as in UserStore."""
 
     async def begin_family(
-        self, user_id: str, first: RefreshToken, now: datetime, entry: Entry | None = None
+        self,
+        user_id: str,
+        first: RefreshToken,
+        now: datetime,
+        client: str | None = None,
+        entry: Entry | None = None,
     ) -> None:
-        """Stores a new family with its first token."""
+        """Stores a new family with its first token, and what signed in."""
 
     async def presented(self, digest: str) -> Presented | None:
         """What is known of a refresh token."""
 
     async def spend(self, digest: str, successor: RefreshToken, now: datetime) -> bool:
-        """Spends a token and stores its successor; False, and nothing done, if it was spent."""
+        """Spends a token and stores its successor; False, and nothing spent, if it was before.
+
+        The family is marked as used now.
+        """
 
     async def end_family(self, family_id: str, now: datetime, entry: Entry | None = None) -> None:
         """Ends a family; none of its tokens counts any more."""
+
+    async def sessions(
+        self, user_id: str, now: datetime, after: str, limit: int
+    ) -> Sequence[Session]:
+        """A page of an account's families that have a token to use, in the order of ids."""
+
+    async def end_session(self, user_id: str, family_id: str, now: datetime) -> bool:
+        """Ends a family of that account; False if it has no such one that goes on."""
 
     async def failures(self, address: str, since: datetime, limit: int) -> Sequence[Failure]:
         """The newest failed logins from an address, newest first."""
 
     async def add_failure(self, address: str, failure: Failure, entry: Entry | None = None) -> None:
         """Remembers a failed login."""
+
+    async def reserve_attempt(self, address: str, failure: Failure) -> int:
+        """Remembers an attempt as failed before it is made; by what to take it back."""
+
+    async def release_attempt(self, attempt: int) -> None:
+        """Forgets an attempt that didn't fail."""
+
+
+class FactorStore(Protocol):
+    """Second factors, their recovery codes, and of whom they are required."""
+
+    async def factor_state(self, user_id: str) -> FactorState:
+        """An account's second factor, and the roles that must have one."""
+
+    async def begin_factor(self, user_id: str, sealed: str, now: datetime) -> bool:
+        """Stores a factor to be confirmed, in the place of another such one.
+
+        False, and nothing done, if a confirmed one is there.
+        """
+
+    async def confirm_factor(
+        self, user_id: str, sealed: str, step: int, codes: Sequence[str], kept: str, now: datetime
+    ) -> bool:
+        """Confirms this very factor by the code of a step; False if it isn't there to confirm.
+
+        Args:
+            codes: the digests of the recovery codes.
+            kept: the family that goes on; the account's others end.
+        """
+
+    async def use_step(self, user_id: str, sealed: str, step: int) -> bool:
+        """Uses up a step of this very, confirmed factor, and those before it; False if it was."""
+
+    async def use_recovery_code(self, user_id: str, digest: str) -> bool:
+        """Uses up a recovery code; False if there is no such one."""
+
+    async def replace_recovery_codes(
+        self, user_id: str, sealed: str, digests: Sequence[str]
+    ) -> bool:
+        """Replaces all recovery codes; False if this very factor isn't there, confirmed."""
+
+    async def recovery_codes_left(self, user_id: str) -> int:
+        """How many are not used up."""
+
+    async def remove_factor(self, user_id: str) -> None:
+        """Removes a factor, whatever its state, with its recovery codes."""
+
+    async def factor_roles(self) -> frozenset[Role]:
+        """The roles that must have a second factor."""
+
+    async def save_factor_roles(self, roles: frozenset[Role], now: datetime) -> None:
+        """Replaces them."""
 
 
 class KeyStore(Protocol):
@@ -206,15 +275,22 @@ class ExportStore(Protocol):
     async def doctor_in_any_state(self, user_id: str) -> Doctor | None:
         """The profile of a doctor."""
 
-    async def sessions(self, user_id: str) -> Sequence[Session]:
+    async def stored_sessions(self, user_id: str) -> Sequence[exports.Session]:
         """All sign-ins, as far as they are kept, oldest first."""
 
-    async def second_factor(self, user_id: str) -> SecondFactor | None:
+    async def stored_second_factor(self, user_id: str) -> exports.SecondFactor | None:
         """The second factor, confirmed or not."""
 
 
 class Store(
-    UserStore, SessionStore, KeyStore, AuditStore, ClosingStore, ExportStore, Protocol
+    UserStore,
+    SessionStore,
+    FactorStore,
+    KeyStore,
+    AuditStore,
+    ClosingStore,
+    ExportStore,
+    Protocol,
 ):
     """All of it."""
 

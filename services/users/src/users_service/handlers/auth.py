@@ -5,6 +5,7 @@ from aiohttp import web
 from servicekit.operations import Call, answer, no_content
 from servicekit.wire import NoQuery, Nothing
 from users_service import schemas
+from users_service.domain.sessions import client_name
 from users_service.handlers.common import (
     client_address,
     created,
@@ -26,9 +27,16 @@ async def register(call: Call[schemas.Registration, NoQuery]) -> web.Response:
 
 async def login(call: Call[schemas.Login, NoQuery]) -> web.Response:
     """POST /v1/auth/login."""
-    body, address = call.body, client_address(call.request)
-    sessions = use_cases(call).sessions
-    return _tokens(await sessions.login(body.email, body.password, address, origin_of(call)))
+    body = call.body
+    pair = await use_cases(call).sessions.login(
+        body.email,
+        body.password,
+        client_address(call.request),
+        origin_of(call),
+        otp=body.otp,
+        client=client_name(call.request.headers.get("User-Agent", "")),
+    )
+    return _tokens(pair)
 
 
 async def refresh(call: Call[schemas.RefreshToken, NoQuery]) -> web.Response:

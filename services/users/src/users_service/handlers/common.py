@@ -1,5 +1,6 @@
 """What handlers share: who calls, where from, pages, and how an account is shown."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -14,6 +15,7 @@ from servicekit.wire import is_id
 from users_service import schemas
 from users_service.domain import users as domain
 from users_service.domain.audit import Origin
+from users_service.domain.second_factors import ENROLLING
 from users_service.service import UseCases
 from users_service.service.accounts import NewAccount
 
@@ -31,11 +33,12 @@ async def load_account(request: web.Request, caller: Caller) -> Caller:
     """
     if caller.role == "service":
         return caller
+    # A token of one who must set up a second factor stays one, whatever the account's role is.
     account = await request.app[USE_CASES].accounts.active(caller.id)
     request[ACCOUNT] = account
-    if account.role.value == caller.role:
+    if caller.role in (account.role.value, ENROLLING):
         return caller
-    return Caller(caller.id, account.role.value, caller.name, caller.scope, caller.token)
+    return replace(caller, role=account.role.value)
 
 
 def client_address(request: web.Request) -> str:

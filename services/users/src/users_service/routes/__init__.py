@@ -4,13 +4,23 @@ from collections.abc import Sequence
 from typing import Final
 
 from servicekit.operations import AnyOperation
-from users_service.routes import accounts, audit, auth, closing, doctors
+from users_service.routes import (
+    accounts,
+    audit,
+    auth,
+    closing,
+    doctors,
+    second_factors,
+    sessions,
+)
 from users_service.routes.problems import PROBLEMS
 
 __all__ = ["OPERATIONS", "PROBLEMS"]
 
 OPERATIONS: Final[Sequence[AnyOperation]] = (
     *auth.OPERATIONS,
+    *sessions.OPERATIONS,
+    *second_factors.OPERATIONS,
     *audit.OPERATIONS,  # before the accounts, whose `/v1/users/{id}` would take its path
     *accounts.OPERATIONS,
     *doctors.OPERATIONS,

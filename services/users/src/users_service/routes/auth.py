@@ -18,7 +18,12 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
         summary="Register as a patient",
         body=schemas.Registration,
         answers={201: schemas.User},
-        problems=(errors.EmailTakenError, errors.WeakPasswordError, *DATABASE),
+        problems=(
+            errors.EmailTakenError,
+            errors.WeakPasswordError,
+            errors.TooBusyError,
+            *DATABASE,
+        ),
     ),
     Operation(
         method="POST",
@@ -26,10 +31,17 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
         handler=auth.login,
         access=anyone(),
         summary="Sign in",
-        description="An unknown e-mail address and a wrong password get the same answer.",
+        description="An unknown e-mail address and a wrong password get the same answer. Where "
+        "a second factor is set up, `otp` is its code or a recovery code.",
         body=schemas.Login,
         answers={200: schemas.TokenPair},
-        problems=(errors.BadCredentialsError, errors.TooManyAttemptsError, *DATABASE),
+        problems=(
+            errors.BadCredentialsError,
+            errors.SecondFactorRequiredError,
+            errors.TooManyAttemptsError,
+            errors.TooBusyError,
+            *DATABASE,
+        ),
     ),
     Operation(
         method="POST",

@@ -9,6 +9,7 @@ from users_service.service.closing import Closing
 from users_service.service.keys import KeyRing
 from users_service.service.passwords import PasswordHasher
 from users_service.service.rotation import Rotation
+from users_service.service.second_factors import SecondFactors
 from users_service.service.sessions import Sessions
 from users_service.service.tokens import TokenIssuer
 
@@ -20,6 +21,7 @@ class UseCases:
     accounts: Accounts
     directory: Directory
     sessions: Sessions
+    factors: SecondFactors
     clients: Clients
     keys: KeyRing
     rotation: Rotation

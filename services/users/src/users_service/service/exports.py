@@ -54,13 +54,13 @@ class Exports:
             NeighbourUnavailableError, StoreUnavailableError: before the document is whole.
         """
         doctor = await self._store.doctor_in_any_state(user.id)
-        factor = await self._store.second_factor(user.id)
+        factor = await self._store.stored_second_factor(user.id)
         head = {
             "exported_at": self._clock(),
             "account": asdict(user),
             "doctor": asdict(doctor) if doctor is not None else None,
             "second_factor": asdict(factor) if factor is not None else None,
-            "sessions": [asdict(session) for session in await self._store.sessions(user.id)],
+            "sessions": [asdict(session) for session in await self._store.stored_sessions(user.id)],
         }
         yield _encode(head)[:-1] + b',"appointments":['
         separator = b""

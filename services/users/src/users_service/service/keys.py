@@ -36,14 +36,26 @@ class Sealing:
     """What is derived from the sealing key: one key for each purpose (RFC 5869).
 
     Args:
+        purpose: of what is sealed; what is sealed for one can't be opened for another.
         previous: a sealing key that is being replaced, or the one that will replace this: what is
             sealed with it can be opened, and nothing new is sealed with it.
     """
 
-    def __init__(self, sealing_key: bytes, previous: bytes | None = None) -> None:
-        self._aead = _aead(sealing_key)
-        self._previous = None if previous is None else _aead(previous)
+    def __init__(
+        self,
+        sealing_key: bytes,
+        previous: bytes | None = None,
+        *,
+        purpose: bytes = b"users: signing keys",
+    ) -> None:
+        self._keys = (sealing_key, previous)
+        self._aead = _aead(sealing_key, purpose)
+        self._previous = None if previous is None else _aead(previous, purpose)
         self.refresh_key = _derive(sealing_key, b"users: refresh tokens")
+
+    def of(self, purpose: bytes) -> "Sealing":
+        """By the same keys, for another purpose."""
+        return Sealing(*self._keys, purpose=purpose)
 
     def seal(self, plain: bytes, name: str) -> str:
         """The bytes encrypted and bound to a name, as URL-safe text."""
@@ -56,7 +68,7 @@ class Sealing:
             if aead is not None and (plain := _opened(aead, sealed, name)) is not None:
                 return plain
         raise UnreadableKeyError(
-            "the sealing key is not the one that the signing keys were sealed with"
+            "the sealing key is not the one that what is in the database was sealed with"
         )
 
     def resealed(self, sealed: str, name: str) -> str | None:
@@ -66,8 +78,8 @@ class Sealing:
         return self.seal(self.open(sealed, name), name)
 
 
-def _aead(sealing_key: bytes) -> AESGCM:
-    return AESGCM(_derive(sealing_key, b"users: signing keys"))
+def _aead(sealing_key: bytes, purpose: bytes) -> AESGCM:
+    return AESGCM(_derive(sealing_key, purpose))
 
 
 def _opened(aead: AESGCM, sealed: str, name: str) -> bytes | None:

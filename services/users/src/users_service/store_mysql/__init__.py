@@ -16,6 +16,7 @@ from users_service.store_mysql.exports import Exports
 from users_service.store_mysql.keys import Keys
 from users_service.store_mysql.observed import classify, observe
 from users_service.store_mysql.replica import ReplicatedUsers
+from users_service.store_mysql.second_factors import SecondFactors
 from users_service.store_mysql.sessions import Sessions
 from users_service.store_mysql.tables import (
     login_attempts,
@@ -27,7 +28,7 @@ from users_service.store_mysql.tables import (
 __all__ = ["MySQLStore", "classify", "open_store"]
 
 
-class MySQLStore(ReplicatedUsers, Sessions, Keys, AuditLog, Erasures, Exports):
+class MySQLStore(ReplicatedUsers, Sessions, SecondFactors, Keys, AuditLog, Erasures, Exports):
     """Implements Store."""
 
     async def ping(self) -> None:

@@ -15,7 +15,7 @@ _f, _s = refresh_families.c, second_factors.c
 class Exports(Part):
     """Implements ExportStore, together with Users."""
 
-    async def sessions(self, user_id: str) -> Sequence[Session]:
+    async def stored_sessions(self, user_id: str) -> Sequence[Session]:
         """All sign-ins, as far as they are kept, oldest first."""
         columns = (_f.id, _f.created_at, _f.last_used_at, _f.ended_at, _f.client)
         rows: Sequence[Sequence[Any]] = await self._database.fetch(
@@ -23,7 +23,7 @@ class Exports(Part):
         )
         return [Session(*row) for row in rows]
 
-    async def second_factor(self, user_id: str) -> SecondFactor | None:
+    async def stored_second_factor(self, user_id: str) -> SecondFactor | None:
         """The second factor, confirmed or not."""
         rows: Sequence[Sequence[Any]] = await self._database.fetch(
             select(_s.created_at, _s.confirmed_at).where(_s.user_id == user_id)
