@@ -132,14 +132,21 @@ async def test_a_thousand_races_for_a_refresh_token_have_one_successor_each(
     api: Api, instance: Instance, settings: UsersSettings
 ) -> None:
     apis = [api, await instance()]
-    sessions = [await api.patient() for _ in range(20)]
+    sessions = [await api.patient() for _ in range(8)]
+
+    async def successor(one: Api, refresh: str) -> str:
+        """What an instance answers in the end: SQLite lets some wait for longer than it may."""
+        while True:
+            response = await one.call("POST", "/v1/auth/refresh", {"refresh_token": refresh})
+            if response.status != 503:
+                assert response.status == 200, await response.text()
+                return str((await response.json())["refresh_token"])
+            assert int(response.headers["Retry-After"]) > 0
 
     async def race(refresh: str) -> str:
-        body = {"refresh_token": refresh}
-        pairs = await asyncio.gather(*(one.ok("POST", "/v1/auth/refresh", body) for one in apis))
-        successors = {pair["refresh_token"] for pair in pairs}
+        successors = set(await asyncio.gather(*(successor(one, refresh) for one in apis)))
         assert len(successors) == 1
-        return str(successors.pop())
+        return successors.pop()
 
     async def races(refresh: str) -> str:
         for _ in range(RACES // len(sessions)):
