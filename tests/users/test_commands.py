@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +225,21 @@ def test_the_document_is_the_committed_one_and_valid(run: Run, environment: dict
     printed = run("openapi").stdout
     assert printed == OPENAPI_FILE.read_text(), "run ./dev openapi"
     validate(json.loads(printed))
+
+
+def test_an_admins_second_factor_is_removed(run: Run, environment: dict[str, str]) -> None:
+    run("migrate")
+    run("create-admin", "--email", "a@b.example", "--name", "x", stdin=PASSWORD)
+    path = environment["USERS_DATABASE_URL"].removeprefix("sqlite+aiosqlite:///")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO second_factors (user_id, sealed, created_at, confirmed_at)"
+            " SELECT id, 'x', created_at, created_at FROM users"
+        )
+        connection.execute("INSERT INTO recovery_codes SELECT id, 'x' FROM users")
+    done = run("remove-second-factor", "--email", "A@b.example")
+    assert done.stdout == "second factor: removed\n"
+    assert rows(environment, "SELECT * FROM second_factors") == []
+    assert rows(environment, "SELECT * FROM recovery_codes") == []
+    done = run("remove-second-factor", "--email", "nobody@b.example", code=2)
+    assert done.stderr == "users_service: no account has this e-mail address\n"

@@ -8,7 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import ClientResponse
+from aiohttp.test_utils import make_mocked_request
 
+from servicekit.auth import Caller
 from servicekit.testing import FakeClock
 from tests.users.api import PASSWORD, Api, Person
 from tests.users.conftest import Instance
@@ -20,6 +22,7 @@ from users_service.domain.second_factors import (
     recovery_digest,
     step_of,
 )
+from users_service.handlers.common import load_account
 from users_service.routes import OPERATIONS
 
 FACTOR = "/v1/auth/second-factor"
@@ -338,6 +341,14 @@ def test_no_more_than_setting_up_is_open_to_who_must() -> None:
         ("POST", FACTOR),
         ("POST", f"{FACTOR}/confirm"),
     }
+
+
+async def test_an_enrolling_caller_is_not_taken_for_what_the_account_is(api: Api) -> None:
+    admin = await api.admin()
+    request = make_mocked_request("GET", "/", app=api.client.app)
+    for role, taken_for in ((ENROLLING, ENROLLING), ("patient", "admin")):
+        caller = Caller(admin.id, role, "", frozenset(), "")
+        assert (await load_account(request, caller)).role == taken_for
 
 
 async def test_an_admin_may_require_it_of_admins(api: Api, clock: FakeClock) -> None:

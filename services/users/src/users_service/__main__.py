@@ -31,6 +31,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     admin.add_argument("--email", required=True)
     admin.add_argument("--name", required=True)
+    factor = commands.add_parser(
+        "remove-second-factor", help="for an admin who lost both device and recovery codes"
+    )
+    factor.add_argument("--email", required=True)
     service = commands.add_parser("register-service", help="register a service and its public key")
     service.add_argument("--name", required=True)
     service.add_argument("--scope", required=True, help="words, separated by spaces")

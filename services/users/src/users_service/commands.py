@@ -87,6 +87,9 @@ async def _prepare(settings: "UsersSettings", chosen: argparse.Namespace) -> Non
             await use_cases.keys.ensure()
         if chosen.command == "create-admin":
             await _create_admin(use_cases, chosen.email, chosen.name, sys.stdin.read())
+        if chosen.command == "remove-second-factor":
+            await use_cases.factors.remove_at(chosen.email)
+            sys.stdout.write("second factor: removed\n")
         if chosen.command == "register-service":
             await _register(use_cases, [(chosen.name, chosen.public_key_file, chosen.scope)])
         if chosen.command == "init":

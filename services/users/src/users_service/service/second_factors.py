@@ -181,6 +181,17 @@ class SecondFactors:
             raise UnknownUserError("no such user")
         await self._store.remove_factor(user_id)
 
+    async def remove_at(self, email: str) -> None:
+        """Removes the factor of the account with an address, for whoever runs the service.
+
+        Raises:
+            UnknownUserError: there is no such account.
+        """
+        credentials = await self._store.credentials(email_key(email))
+        if credentials is None:
+            raise UnknownUserError("no account has this e-mail address")
+        await self._store.remove_factor(credentials.user.id)
+
     async def required_of(self) -> frozenset[Role]:
         """The roles that must have a second factor."""
         return await self._store.factor_roles()
