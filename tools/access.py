@@ -31,8 +31,14 @@ _INVOLVED = ("404", YES, "404", YES)
 _ITS_DOCTOR = ("403", "403", "404", YES)
 _OWN_DOCTOR = ("403", "403", "403", YES)
 _NAMED = ("403", YES, "403", YES)
+_EVERYBODYS_OWN = (YES, YES, YES, YES)
 
-NARROWER: Final[Mapping[str, tuple[str, str, str, str]]] = {
+NARROWER: Final[Mapping[str, tuple[str, ...]]] = {
+    "GET /v1/auth/second-factor": _EVERYBODYS_OWN,
+    "POST /v1/auth/second-factor": _EVERYBODYS_OWN,
+    "POST /v1/auth/second-factor/confirm": _EVERYBODYS_OWN,
+    "GET /v1/users/me": _EVERYBODYS_OWN,
+    "DELETE /v1/auth/sessions/{id}": ("404", YES, "404", "404", "404"),  # a patient's
     "GET /v1/users/{id}": ("404", YES, YES, YES),  # a doctor sees the name
     "PATCH /v1/users/{id}": ("404", YES, "403", "403"),
     "PUT /v1/doctors/{id}": _OWN_DOCTOR,
@@ -55,7 +61,8 @@ NARROWER: Final[Mapping[str, tuple[str, str, str, str]]] = {
     f"GET {_FILE}/download": _INVOLVED,
     f"DELETE {_FILE}": ("404", YES, "404", "403"),  # the patient's upload, in the tests
 }
-"""For an operation whose access has a note: patient (other, own), doctor (other, own)."""
+"""For an operation whose access has a note: patient (other, own), doctor (other, own), and the
+admin where that is not any."""
 
 _ROLES: Final = ("patient", "patient", "doctor", "doctor")
 _who = re.compile(r"Who: (?P<who>[^(]+?)(?: \((?P<note>.*)\))?\.\Z").search
@@ -119,8 +126,10 @@ def _row(service: str, name: str, operation: Mapping[str, Any]) -> Row:
             f"{name} is for {who!r}: say in NARROWER of tools/access.py what that means for another"
             " patient, the own patient, another doctor and the own doctor"
         )
-    asked = narrower or tuple(YES if role in named else "403" for role in _ROLES)
+    asked = narrower[:4] if narrower else tuple(YES if role in named else "403" for role in _ROLES)
     admin = YES if "admin" in named else "403"
+    if narrower and len(narrower) > len(_ROLES):
+        admin = narrower[-1]
     disabled = asked[0]
     if service == "users":
         disabled = "401" if "patient" in named else "403"

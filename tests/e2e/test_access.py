@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jwt
+
 from tests.e2e.client import Answer
 from tests.e2e.clinic import Clinic, Person, at, today
 from tests.e2e.conftest import People
@@ -20,8 +22,18 @@ from tools.access import COLUMNS, YES, rows
 OVERRIDE = "/v1/schedules/{doctor_id}/overrides/{date}"
 FILE = "/v1/files/{appointment_id}/{file_id}"
 
+
+def session_of(person: Person) -> str:
+    """The session that a token belongs to."""
+    claims = jwt.decode(person.token, options={"verify_signature": False})
+    return str(claims["sid"])
+
+
 # What the ids of a path are, by how the path begins.
 IDS: dict[str, Callable[[Desk], dict[str, str]]] = {
+    "/v1/appointments/erasures/": lambda desk: {"patient_id": desk.patient.id},
+    "/v1/files/erasures/": lambda desk: {"appointment_id": desk.appointment},
+    "/v1/auth/sessions/{id}": lambda desk: {"id": session_of(desk.patient)},
     "/v1/users/{id}": lambda desk: {"id": desk.patient.id},
     "/v1/doctors/{id}": lambda desk: {"id": desk.doctor.id},
     "/v1/schedules/{doctor_id}": lambda desk: {"doctor_id": desk.doctor.id, "date": "2027-01-04"},
@@ -90,6 +102,8 @@ async def with_an_override(clinic: Clinic, desk: Desk) -> None:
 AFRESH: dict[str, Callable[[Clinic, Desk], Awaitable[None]]] = {
     f"DELETE {OVERRIDE}": with_an_override,
     f"DELETE {FILE}": nothing_more,
+    "DELETE /v1/auth/sessions/{id}": nothing_more,
+    "DELETE /v1/users/me": nothing_more,
 }
 
 

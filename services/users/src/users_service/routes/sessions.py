@@ -15,7 +15,7 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
         method="GET",
         path="/v1/auth/sessions",
         handler=sessions.list_sessions,
-        access=people(note="the caller's own"),
+        access=people(),
         summary="Where the caller is signed in",
         query=Paged,
         answers={200: schemas.SessionPage},

@@ -37,7 +37,7 @@ class Attempts:
             raise TooManyAttemptsError(seconds)
 
     async def failed(self, address: str, digest: str, entry: Entry | None = None) -> None:
-        """Counts a failure, and records it where it has an entry. Raises TooManyAttemptsError if it is one too many."""
+        """Counts a failure, with its entry in the log. Raises TooManyAttemptsError."""
         await self._store.add_failure(address, Failure(digest, self._clock()), entry)
         # Counted after its own was stored: of many guesses sent at once, no more than the
         # limit are told that they were wrong, however they interleave over the instances.
