@@ -10,11 +10,12 @@ from tests.users.api import Api
 
 @pytest.fixture
 def statements() -> Iterator[list[str]]:
-    """Every statement of every engine, in order."""
+    """Every statement of every engine, in order, but for what an instance looks for by itself."""
     asked: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        asked.append(" ".join(statement.split()))
+        if "FROM erasures" not in statement:
+            asked.append(" ".join(statement.split()))
 
     event.listen(Engine, "before_cursor_execute", note)
     yield asked
