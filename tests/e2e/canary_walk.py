@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import aiohttp
 
+from tests.e2e.canary_factors import walk_factors
 from tests.e2e.client import Client
 from tests.e2e.clinic import ALWAYS, Clinic, Person, at, today
 from tests.e2e.logs import Canaries
@@ -42,6 +43,14 @@ class CanaryWalk:
         cast = Cast(admin, doctor, patient, appointment)
         await self._days(cast)
         await self._sessions()
+        await walk_factors(
+            self._client,
+            self.canaries,
+            admin,
+            self.account("somebody careful"),
+            self._keep,
+            self._clinic.login,
+        )
         await self._services()
         await self._accounts(cast)
         await self._files(cast)
