@@ -123,7 +123,7 @@ async def open_use_cases(
     ) as passwords:
         attempts = Attempts(store, clock)
         factor_sealing = sealing.of(b"users: second factors")
-        factors = SecondFactors(store, passwords, attempts, factor_sealing, clock)
+        factors = SecondFactors(store, passwords, attempts, factor_sealing, clock, audit)
         leases = Leases(settings.doctor_lease_seconds, wait)
         yield UseCases(
             accounts=Accounts(store, passwords, clock, leases, audit),
@@ -145,7 +145,7 @@ async def open_use_cases(
             rotation=Rotation(store, sealing, clock),
             passwords=passwords,
             audit=audit,
-            closing=Closing(store, clock, leases),
+            closing=Closing(store, clock, leases, audit),
             tokens=tokens,
         )
 

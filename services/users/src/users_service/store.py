@@ -131,7 +131,9 @@ class SessionStore(Protocol):
     ) -> Sequence[Session]:
         """A page of an account's families that have a token to use, in the order of ids."""
 
-    async def end_session(self, user_id: str, family_id: str, now: datetime) -> bool:
+    async def end_session(
+        self, user_id: str, family_id: str, now: datetime, entry: Entry | None = None
+    ) -> bool:
         """Ends a family of that account; False if it has no such one that goes on."""
 
     async def failures(self, address: str, since: datetime, limit: int) -> Sequence[Failure]:
@@ -148,7 +150,10 @@ class SessionStore(Protocol):
 
 
 class FactorStore(Protocol):
-    """Second factors, their recovery codes, and of whom they are required."""
+    """Second factors, their recovery codes, and of whom they are required.
+
+    An `entry` is stored as in UserStore.
+    """
 
     async def factor_state(self, user_id: str) -> FactorState:
         """An account's second factor, and the roles that must have one."""
@@ -160,7 +165,14 @@ class FactorStore(Protocol):
         """
 
     async def confirm_factor(
-        self, user_id: str, sealed: str, step: int, codes: Sequence[str], kept: str, now: datetime
+        self,
+        user_id: str,
+        sealed: str,
+        step: int,
+        codes: Sequence[str],
+        kept: str,
+        now: datetime,
+        entry: Entry | None = None,
     ) -> bool:
         """Confirms this very factor by the code of a step; False if it isn't there to confirm.
 
@@ -176,20 +188,22 @@ class FactorStore(Protocol):
         """Uses up a recovery code; False if there is no such one."""
 
     async def replace_recovery_codes(
-        self, user_id: str, sealed: str, digests: Sequence[str]
+        self, user_id: str, sealed: str, digests: Sequence[str], entry: Entry | None = None
     ) -> bool:
         """Replaces all recovery codes; False if this very factor isn't there, confirmed."""
 
     async def recovery_codes_left(self, user_id: str) -> int:
         """How many are not used up."""
 
-    async def remove_factor(self, user_id: str) -> None:
+    async def remove_factor(self, user_id: str, entry: Entry | None = None) -> None:
         """Removes a factor, whatever its state, with its recovery codes."""
 
     async def factor_roles(self) -> frozenset[Role]:
         """The roles that must have a second factor."""
 
-    async def save_factor_roles(self, roles: frozenset[Role], now: datetime) -> None:
+    async def save_factor_roles(
+        self, roles: frozenset[Role], now: datetime, entry: Entry | None = None
+    ) -> None:
         """Replaces them."""
 
 
@@ -205,7 +219,9 @@ class KeyStore(Protocol):
     async def add_signing_key(self, key: SigningKey, entry: Entry | None = None) -> bool:
         """Adds a key; False if its generation is there already."""
 
-    async def retire_signing_key(self, key_id: str, others: Collection[str], now: datetime) -> bool:
+    async def retire_signing_key(
+        self, key_id: str, others: Collection[str], now: datetime, entry: Entry | None = None
+    ) -> bool:
         """Retires a key; False, and nothing done, if all of `others` are retired meanwhile."""
 
     async def reseal_signing_key(self, key_id: str, before: str, after: str) -> bool:
@@ -241,7 +257,7 @@ class AuditStore(Protocol):
 class ClosingStore(Protocol):
     """Closed accounts, and what is to be erased of them elsewhere."""
 
-    async def close_user(self, before: User, after: User) -> bool:
+    async def close_user(self, before: User, after: User, entry: Entry | None = None) -> bool:
         """Replaces an account by what stays of it, closed, if it still has the version of
         `before`; False if it hasn't.
 

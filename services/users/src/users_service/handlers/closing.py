@@ -12,7 +12,7 @@ from servicekit.operations import Call, no_content
 from servicekit.problems import DEADLINE_EXCEEDED, unavailable
 from servicekit.wire import NoQuery, Nothing
 from users_service.errors import UsersError
-from users_service.handlers.common import ACCOUNT, use_cases
+from users_service.handlers.common import ACCOUNT, origin_of, use_cases
 from users_service.service.exports import Exports
 
 log = structlog.get_logger()
@@ -29,7 +29,7 @@ _HEADERS: Final = {
 
 async def close_own_account(call: Call[Nothing, NoQuery]) -> web.Response:
     """DELETE /v1/users/me."""
-    await use_cases(call).closing.close(call.caller.id, call.if_match)
+    await use_cases(call).closing.close(call.caller.id, call.if_match, origin_of(call))
     return no_content()
 
 

@@ -6,7 +6,7 @@ from servicekit.operations import Call, answer, no_content
 from servicekit.paging import Paged
 from servicekit.wire import NoQuery, Nothing
 from users_service import schemas
-from users_service.handlers.common import after_of, page_of, use_cases
+from users_service.handlers.common import after_of, origin_of, page_of, use_cases
 
 
 async def list_sessions(call: Call[Nothing, Paged]) -> web.Response:
@@ -31,5 +31,5 @@ async def list_sessions(call: Call[Nothing, Paged]) -> web.Response:
 
 async def end_session(call: Call[Nothing, NoQuery]) -> web.Response:
     """DELETE /v1/auth/sessions/{id}."""
-    await use_cases(call).sessions.end(call.caller.id, call.path["id"])
+    await use_cases(call).sessions.end(call.caller.id, call.path["id"], origin_of(call))
     return no_content()

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from users_service.domain.audit import Action, Origin
 from users_service.domain.erasures import closed
 from users_service.domain.users import Role
 from users_service.errors import InvalidAccountError, VersionMismatchError
 from users_service.service.accounts import Leases, Versions
+from users_service.service.audit import Audit
 from users_service.store import ClosingStore, UserStore
 
 
@@ -23,13 +25,16 @@ class Closing:
         erasures_due: set whenever there is something to erase at the other services.
     """
 
-    def __init__(self, store: _Store, clock: Callable[[], datetime], leases: Leases) -> None:
+    def __init__(
+        self, store: _Store, clock: Callable[[], datetime], leases: Leases, audit: Audit
+    ) -> None:
+        self._audit = audit
         self._store = store
         self._clock = clock
         self._leases = leases
         self.erasures_due = asyncio.Event()
 
-    async def close(self, user_id: str, versions: Versions) -> None:
+    async def close(self, user_id: str, versions: Versions, origin: Origin) -> None:
         """Closes an account for good: nothing that is personal stays of it here.
 
         What the other services keep is erased afterwards, however long that takes.
@@ -48,7 +53,8 @@ class Closing:
                 raise InvalidAccountError("the account is disabled or closed")
             if versions is not None and before.version not in versions:
                 raise VersionMismatchError(f"the version is {before.version}")
-            if await self._store.close_user(before, closed(before, self._clock())):
+            entry = self._audit.entry(Action.ACCOUNT_CLOSED, origin, user_id)
+            if await self._store.close_user(before, closed(before, self._clock()), entry):
                 break
             # Somebody else changed it in between: look again.
         self.erasures_due.set()

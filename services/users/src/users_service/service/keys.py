@@ -199,7 +199,7 @@ class KeyRing:
             # It takes a tenth of a second or two, and the loop has others to serve.
             private = await asyncio.to_thread(new_private_key)
             key = sealed_key(self._sealing, private, 1, self._clock())
-            await self._store.add_signing_key(key, key_made(key, key.signs_from))
+            await self._store.add_signing_key(key, key_entry(Action.KEY_MADE, key, key.signs_from))
             await self._read()
 
     def _open(self, key: SigningKey) -> rsa.RSAPrivateKey:
@@ -211,10 +211,10 @@ class KeyRing:
         return private
 
 
-def key_made(key: SigningKey, now: datetime) -> Entry:
-    """What the audit log says of a new key: its number, for its id may have any letters."""
+def key_entry(action: Action, key: SigningKey, now: datetime) -> Entry:
+    """What the audit log says of a key: its number, for its id may have any letters."""
     details = f"generation={key.generation}"
-    return Entry(new_id(now), now, Action.KEY_MADE, Outcome.DONE, SYSTEM, details=details)
+    return Entry(new_id(now), now, action, Outcome.DONE, SYSTEM, details=details)
 
 
 def new_private_key() -> rsa.RSAPrivateKey:

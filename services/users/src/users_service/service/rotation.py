@@ -7,6 +7,7 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from users_service.domain.audit import Action
 from users_service.domain.keys import (
     MAX_PUBLISHED,
     PUBLISHED_AHEAD,
@@ -17,7 +18,7 @@ from users_service.domain.keys import (
     usable_keys,
 )
 from users_service.errors import KeyChangeRefusedError
-from users_service.service.keys import Sealing, new_private_key, sealed_key
+from users_service.service.keys import Sealing, key_entry, new_private_key, sealed_key
 from users_service.store import KeyStore
 
 
@@ -80,7 +81,7 @@ class Rotation:
         now = self._clock()
         signs_from = now if at_once else now + PUBLISHED_AHEAD
         made = sealed_key(self._sealing, private, generation, signs_from)
-        if not await self._store.add_signing_key(made):
+        if not await self._store.add_signing_key(made, key_entry(Action.KEY_MADE, made, now)):
             raise KeyChangeRefusedError(
                 "another rotation at this moment was first: see `keys list`"
             )
@@ -107,7 +108,9 @@ class Rotation:
             raise KeyChangeRefusedError(f"key {key_id} is retired already")
         others = {other.key_id for other in usable_keys(keys, now)} - {key_id}
         # In one statement with the change: of two that are retired at once, one must stay.
-        if not others or not await self._store.retire_signing_key(key_id, others, now):
+        if not others or not await self._store.retire_signing_key(
+            key_id, others, now, key_entry(Action.KEY_RETIRED, key, now)
+        ):
             raise KeyChangeRefusedError(
                 f"without key {key_id} none could sign: run `keys rotate --now` first"
             )

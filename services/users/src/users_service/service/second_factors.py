@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from users_service.domain.audit import Action, Origin, Outcome
 from users_service.domain.second_factors import (
     FACTOR_ROLES,
     SecondFactor,
@@ -26,6 +27,7 @@ from users_service.errors import (
     WrongCodeError,
 )
 from users_service.service.attempts import Attempts
+from users_service.service.audit import Audit
 from users_service.service.keys import Sealing
 from users_service.service.passwords import PasswordHasher
 from users_service.store import Store
@@ -62,7 +64,9 @@ class SecondFactors:
         attempts: Attempts,
         sealing: Sealing,
         clock: Callable[[], datetime],
+        audit: Audit,
     ) -> None:
+        self._audit = audit
         self._store = store
         self._passwords = passwords
         self._attempts = attempts
@@ -99,21 +103,21 @@ class SecondFactors:
             required=user.role in state.required_of,
         )
 
-    async def begin(self, user: User, password: str, address: str) -> NewFactor:
+    async def begin(self, user: User, password: str, address: str, origin: Origin) -> NewFactor:
         """A new factor, to be confirmed; one that wasn't is replaced.
 
         Raises:
             BadCredentialsError, TooManyAttemptsError: for the password.
             SecondFactorSetError: there is a confirmed one.
         """
-        await self._check_password(user, password, address)
+        await self._check_password(user, password, address, origin)
         secret = new_secret()
         sealed = self._sealing.seal(secret, user.id)
         if not await self._store.begin_factor(user.id, sealed, self._clock()):
             raise SecondFactorSetError("remove the second factor before setting up another")
         return NewFactor(secret_text(secret), otpauth_uri(secret, user.email))
 
-    async def confirm(self, user: User, code: str, session: str) -> list[str]:
+    async def confirm(self, user: User, code: str, session: str, origin: Origin) -> list[str]:
         """Recovery codes, for a code that shows that the authenticator has the secret.
 
         All sessions end but the one that confirms: they were begun without the factor, and one
@@ -131,20 +135,21 @@ class SecondFactors:
         if factor is None:
             raise NoSecondFactorError("no second factor was begun")
         codes = new_recovery_codes()
+        entry = self._audit.entry(Action.SECOND_FACTOR_SET, origin, user.id)
 
         async def confirms() -> bool:
             now = self._clock()
             step = matching_step(self._secret(user.id, factor), code, now)
             digests = [recovery_digest(code) for code in codes]
             return step is not None and await self._store.confirm_factor(
-                user.id, factor.sealed, step, digests, session, now
+                user.id, factor.sealed, step, digests, session, now, entry
             )
 
         if not await self._attempts.guess(user.id, confirms):
             raise WrongCodeError("the code is wrong, or of another moment")
         return codes
 
-    async def renew_codes(self, user: User, code: str) -> list[str]:
+    async def renew_codes(self, user: User, code: str, origin: Origin) -> list[str]:
         """New recovery codes in the place of all that there are.
 
         Raises:
@@ -153,22 +158,25 @@ class SecondFactors:
         factor = await self._use_own(user, code)
         codes = new_recovery_codes()
         digests = [recovery_digest(code) for code in codes]
-        if not await self._store.replace_recovery_codes(user.id, factor.sealed, digests):
+        entry = self._audit.entry(Action.RECOVERY_CODES_MADE, origin, user.id)
+        if not await self._store.replace_recovery_codes(user.id, factor.sealed, digests, entry):
             raise NoSecondFactorError("the second factor was removed in between")
         return codes
 
-    async def remove(self, user: User, password: str, code: str, address: str) -> None:
+    async def remove(
+        self, user: User, password: str, code: str, address: str, origin: Origin
+    ) -> None:
         """Removes the caller's own factor.
 
         Raises:
             BadCredentialsError: for the password.
             NoSecondFactorError, WrongCodeError, TooManyAttemptsError
         """
-        await self._check_password(user, password, address)
+        await self._check_password(user, password, address, origin)
         await self._use_own(user, code)
-        await self._store.remove_factor(user.id)
+        await self._remove(user.id, origin)
 
-    async def remove_of(self, actor: User, user_id: str) -> None:
+    async def remove_of(self, actor: User, user_id: str, origin: Origin) -> None:
         """Removes another's factor: its device is lost, and its recovery codes are.
 
         Raises:
@@ -179,7 +187,7 @@ class SecondFactors:
             raise NotAllowedError("one's own second factor is removed with a password and a code")
         if await self._store.user(user_id) is None:
             raise UnknownUserError("no such user")
-        await self._store.remove_factor(user_id)
+        await self._remove(user_id, origin)
 
     async def remove_at(self, email: str) -> None:
         """Removes the factor of the account with an address, for whoever runs the service.
@@ -190,17 +198,26 @@ class SecondFactors:
         credentials = await self._store.credentials(email_key(email))
         if credentials is None:
             raise UnknownUserError("no account has this e-mail address")
-        await self._store.remove_factor(credentials.user.id)
+        await self._remove(credentials.user.id, SYSTEM)
 
     async def required_of(self) -> frozenset[Role]:
         """The roles that must have a second factor."""
         return await self._store.factor_roles()
 
-    async def require_of(self, roles: frozenset[Role]) -> None:
+    async def require_of(self, roles: frozenset[Role], origin: Origin) -> None:
         """Requires a factor of these roles and no others, from each one's next tokens on."""
-        await self._store.save_factor_roles(roles, self._clock())
+        entry = self._audit.entry(
+            Action.SECOND_FACTOR_POLICY, origin, details=" ".join(sorted(roles))
+        )
+        await self._store.save_factor_roles(roles, self._clock(), entry)
 
-    async def _check_password(self, user: User, password: str, address: str) -> None:
+    async def _remove(self, user_id: str, origin: Origin) -> None:
+        entry = self._audit.entry(Action.SECOND_FACTOR_REMOVED, origin, user_id)
+        await self._store.remove_factor(user_id, entry)
+
+    async def _check_password(
+        self, user: User, password: str, address: str, origin: Origin
+    ) -> None:
         """Limited as at login: a stolen access token must not be a way to guess passwords."""
         key = email_key(user.email)
         digest = email_digest(key)
@@ -208,7 +225,14 @@ class SecondFactors:
         credentials = await self._store.credentials(key)
         password_hash = credentials.password_hash if credentials else None
         if not await self._passwords.verify(password_hash, password):
-            await self._attempts.failed(address, digest)
+            entry = self._audit.entry(
+                Action.SIGN_IN,
+                origin,
+                user.id,
+                outcome=Outcome.REFUSED,
+                details="second_factor",
+            )
+            await self._attempts.failed(address, digest, entry)
             raise BadCredentialsError("the password is wrong")
         await self._attempts.check(address, digest)
 

@@ -141,9 +141,10 @@ class Sessions:
         """A page of an account's sessions, in the order in which they began."""
         return await self._store.sessions(user_id, self._clock(), after, limit)
 
-    async def end(self, user_id: str, session_id: str) -> None:
+    async def end(self, user_id: str, session_id: str, origin: Origin) -> None:
         """Ends one of an account's sessions. Raises UnknownSessionError."""
-        if not await self._store.end_session(user_id, session_id, self._clock()):
+        entry = self._audit.entry(Action.SESSION_ENDED, origin, user_id)
+        if not await self._store.end_session(user_id, session_id, self._clock(), entry):
             raise UnknownSessionError("no such session")
 
     async def _renew_hash(self, credentials: Credentials, password: str) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from users_service.domain.audit import Entry
 from users_service.domain.erasures import Backlog, Erasure
 from users_service.domain.users import User
+from users_service.store_mysql.audit import add_to_log, blank_addresses
 from users_service.store_mysql.database import Part
 from users_service.store_mysql.tables import (
     doctor_profiles,
@@ -36,7 +38,7 @@ _PENDING = select(func.count(), func.min(_e.next_try_at)).where(_e.done_at.is_(N
 class Erasures(Part):
     """Implements ClosingStore."""
 
-    async def close_user(self, before: User, after: User) -> bool:
+    async def close_user(self, before: User, after: User, entry: Entry | None = None) -> bool:
         """Replaces an account by what stays of it, closed; False if it has changed."""
 
         def close(connection: Connection) -> bool:
@@ -52,6 +54,9 @@ class Erasures(Part):
             _forget(connection, before, after.updated_at)
             due = {"requested_at": after.updated_at, "next_try_at": after.updated_at}
             connection.execute(insert(erasures), {"user_id": before.id, "attempts": 0, **due})
+            add_to_log(connection, entry)
+            # With that of this very entry: where people are is personal too.
+            blank_addresses(connection, before.id)
             return True
 
         return await self._database.transaction(close)

@@ -42,7 +42,9 @@ class Keys(Logged):
             return False
         return True
 
-    async def retire_signing_key(self, key_id: str, others: Collection[str], now: datetime) -> bool:
+    async def retire_signing_key(
+        self, key_id: str, others: Collection[str], now: datetime, entry: Entry | None = None
+    ) -> bool:
         """Retires a key; False, and nothing done, if all of `others` are retired meanwhile."""
 
         def retire(connection: Connection) -> bool:
@@ -61,6 +63,7 @@ class Keys(Logged):
                 .where(_k.key_id == key_id, _k.retired_at.is_(None))
                 .values(retired_at=now)
             )
+            add_to_log(connection, entry)
             return True
 
         return await self._database.transaction(retire)

@@ -7,8 +7,10 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from users_service.domain.audit import Entry
 from users_service.domain.second_factors import FactorState, SecondFactor
 from users_service.domain.users import Role
+from users_service.store_mysql.audit import add_to_log
 from users_service.store_mysql.database import Part
 from users_service.store_mysql.tables import (
     policies,
@@ -79,7 +81,14 @@ class SecondFactors(Part):
         return False
 
     async def confirm_factor(
-        self, user_id: str, sealed: str, step: int, codes: Sequence[str], kept: str, now: datetime
+        self,
+        user_id: str,
+        sealed: str,
+        step: int,
+        codes: Sequence[str],
+        kept: str,
+        now: datetime,
+        entry: Entry | None = None,
     ) -> bool:
         """Confirms this very factor by the code of a step; False if it isn't there to confirm."""
 
@@ -97,6 +106,7 @@ class SecondFactors(Part):
                 .where(_f.user_id == user_id, _f.id != kept, _f.ended_at.is_(None))
                 .values(ended_at=now)
             )
+            add_to_log(connection, entry)
             return True
 
         return await self._database.transaction(confirm)
@@ -124,7 +134,7 @@ class SecondFactors(Part):
         return used > 0
 
     async def replace_recovery_codes(
-        self, user_id: str, sealed: str, digests: Sequence[str]
+        self, user_id: str, sealed: str, digests: Sequence[str], entry: Entry | None = None
     ) -> bool:
         """Replaces all recovery codes; False if this very factor isn't there, confirmed."""
 
@@ -138,6 +148,7 @@ class SecondFactors(Part):
             if factor.first() is None:
                 return False
             _replace_codes(connection, user_id, digests)
+            add_to_log(connection, entry)
             return True
 
         return await self._database.transaction(replace)
@@ -148,12 +159,13 @@ class SecondFactors(Part):
         rows = await self._database.fetch(statement)
         return int(rows[0][0])
 
-    async def remove_factor(self, user_id: str) -> None:
+    async def remove_factor(self, user_id: str, entry: Entry | None = None) -> None:
         """Removes a factor, whatever its state, with its recovery codes."""
 
         def remove(connection: Connection) -> None:
             connection.execute(delete(second_factors).where(_s.user_id == user_id))
             connection.execute(delete(recovery_codes).where(_r.user_id == user_id))
+            add_to_log(connection, entry)
 
         await self._database.transaction(remove)
 
@@ -162,7 +174,9 @@ class SecondFactors(Part):
         rows = await self._database.fetch(select(_p.value).where(_p.name == _POLICY))
         return _roles(rows[0].value) if rows else frozenset()
 
-    async def save_factor_roles(self, roles: frozenset[Role], now: datetime) -> None:
+    async def save_factor_roles(
+        self, roles: frozenset[Role], now: datetime, entry: Entry | None = None
+    ) -> None:
         """Replaces them."""
         values = {"value": " ".join(sorted(roles)), "updated_at": now}
 
@@ -170,6 +184,7 @@ class SecondFactors(Part):
             saved = connection.execute(update(policies).where(_p.name == _POLICY).values(values))
             if saved.rowcount == 0:
                 connection.execute(insert(policies), {"name": _POLICY, **values})
+            add_to_log(connection, entry)
 
         try:
             await self._database.transaction(save)

@@ -131,12 +131,15 @@ class Sessions(Logged):
         )
         return [Session(*row) for row in rows]
 
-    async def end_session(self, user_id: str, family_id: str, now: datetime) -> bool:
+    async def end_session(
+        self, user_id: str, family_id: str, now: datetime, entry: Entry | None = None
+    ) -> bool:
         """Ends a family of that account; False if it has no such one that goes on."""
-        ended = await self._database.execute(
+        ended = await self._write_logged(
             update(refresh_families)
             .where(_f.id == family_id, _f.user_id == user_id, _f.ended_at.is_(None))
-            .values(ended_at=now)
+            .values(ended_at=now),
+            entry,
         )
         return ended > 0
 
