@@ -34,7 +34,7 @@ def emulator_command(python: Path) -> tuple[str, ...]:
 
 
 def emulator_environment(
-    port: int, scratch: Path, state: Path | None = None, services: str = "dynamodb,s3"
+    port: int, scratch: Path, state: Path | None = None, services: str = "dynamodb,s3,ses"
 ) -> dict[str, str]:
     """Return MiniStack's settings, all of them read from the environment.
 
