@@ -90,7 +90,9 @@ class _Answer:
 class MoreKeys(FakeKeyStore):
     """Keys in memory that can be retired."""
 
-    async def retire_signing_key(self, key_id: str, others: Collection[str], now: datetime) -> bool:
+    async def retire_signing_key(
+        self, key_id: str, others: Collection[str], now: datetime, entry: Entry | None = None
+    ) -> bool:
         self.keys = [
             replace(key, retired_at=now) if key.key_id == key_id else key for key in self.keys
         ]

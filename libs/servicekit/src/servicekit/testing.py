@@ -41,7 +41,7 @@ class FakeMailer:
         tries: how often something was given.
         error: what each try raises; None to take it.
         free: cleared, every try hangs until it is set again.
-        reached: set when something is given.
+        reached: set when something is given, and again when it was taken.
     """
 
     def __init__(self) -> None:
@@ -60,6 +60,7 @@ class FakeMailer:
         if self.error is not None:
             raise self.error
         self.sent.append(mail)
+        self.reached.set()
 
 
 class TokenMint:

@@ -16,6 +16,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from users_service.commands import print_openapi
 
         return print_openapi()
+    if chosen.command == "verify-sender":
+        from users_service.commands import verify_sender
+
+        return verify_sender()
     from users_service.commands import prepare
 
     return prepare(chosen)
@@ -26,6 +30,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", title="commands (none: serve)")
     commands.add_parser("openapi", help="print the OpenAPI document")
     commands.add_parser("migrate", help="bring the database to the newest revision")
+    commands.add_parser(
+        "verify-sender", help="have SES take USERS_MAIL_FROM for ours: it mails a link there"
+    )
     admin = commands.add_parser(
         "create-admin", help="create an admin, password from stdin; an existing account stays"
     )

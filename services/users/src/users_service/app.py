@@ -17,6 +17,7 @@ from jwtverify import JWTVerifier
 from servicekit.app import VERIFIER, build_app, calls_to_peer, calls_to_store
 from servicekit.calls import Calls
 from servicekit.health import HEALTH, METRICS
+from servicekit.mail import Mailer, Outbox, open_outbox
 from servicekit.peers import Peer
 from users_service import __version__
 from users_service.domain.keys import RegisteredService
@@ -35,7 +36,10 @@ from users_service.service.closing import Closing
 from users_service.service.erasing import Erasing
 from users_service.service.exports import Exports
 from users_service.service.keys import KeyRing
+from users_service.service.mails import Mails, Post
+from users_service.service.password_changes import PasswordChanges
 from users_service.service.passwords import PasswordHasher
+from users_service.service.registrations import Registrations
 from users_service.service.rotation import Rotation
 from users_service.service.second_factors import SecondFactors
 from users_service.service.sessions import Sessions
@@ -51,6 +55,7 @@ log = structlog.get_logger()
 Clock = Callable[[], datetime]
 Wait = Callable[[float], Awaitable[None]]
 OpenStore = Callable[[UsersSettings, Calls], AbstractAsyncContextManager[Store]]
+OpenMailer = Callable[[UsersSettings, web.Application], AbstractAsyncContextManager[Mailer | None]]
 
 FORGET_SECONDS: Final = 3600.0
 NEIGHBOUR_SECONDS: Final = 10.0
@@ -89,6 +94,27 @@ def _access(settings: UsersSettings) -> Access:
     return Access(settings.database_tls_ca, passwords)
 
 
+@asynccontextmanager
+async def open_configured_mailer(
+    settings: UsersSettings, app: web.Application
+) -> AsyncIterator[Mailer | None]:
+    """What the settings say sends mail; None where it is off."""
+    if settings.mail == "off":
+        yield None
+        return
+    # The AWS client takes more memory than all the rest of an instance that sends no mail.
+    from servicekit.aws import classify as classify_aws
+    from servicekit.mail_ses import open_ses
+
+    async with open_ses(
+        sender=settings.mail_from,
+        region=settings.region,
+        endpoint=settings.ses_endpoint,
+        calls=calls_to_store(app, "ses", classify_aws),
+    ) as mailer:
+        yield mailer
+
+
 async def migrate_database(settings: UsersSettings) -> None:
     """Brings the database to the newest revision. Raises StoreUnavailableError."""
     # Alembic takes a while to import, and no serving process needs it.
@@ -103,9 +129,13 @@ async def open_use_cases(
     store: Store,
     clock: Clock,
     wait: Wait = asyncio.sleep,
+    post: Post | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[UseCases]:
     """The use cases over a store; their threads live until the end of the context.
+
+    Args:
+        post: where mails are left; None for a command, which sends none.
 
     Raises SealingKeyUnavailableError.
     """
@@ -125,25 +155,31 @@ async def open_use_cases(
         factor_sealing = sealing.of(b"users: second factors")
         factors = SecondFactors(store, passwords, attempts, factor_sealing, clock, audit)
         leases = Leases(settings.doctor_lease_seconds, wait)
+        mails = Mails(store, post or Outbox(None), base=settings.public_url, clock=clock)
+        sessions = Sessions(
+            store,
+            passwords,
+            tokens,
+            attempts,
+            factors,
+            refresh_key=sealing.refresh_key,
+            lifetime=settings.refresh_token_lifetime,
+            clock=clock,
+            audit=audit,
+        )
         yield UseCases(
             accounts=Accounts(store, passwords, clock, leases, audit),
             directory=Directory(store, leases, audit),
-            sessions=Sessions(
-                store,
-                passwords,
-                tokens,
-                attempts,
-                factors,
-                refresh_key=sealing.refresh_key,
-                lifetime=settings.refresh_token_lifetime,
-                clock=clock,
-                audit=audit,
-            ),
+            sessions=sessions,
             factors=factors,
             clients=Clients(store, tokens, clock, audit),
             keys=keys,
             rotation=Rotation(store, sealing, clock),
             passwords=passwords,
+            password_changes=PasswordChanges(store, passwords, sessions, mails, clock, audit),
+            registrations=Registrations(
+                store, passwords, mails, clock, audit, settings.confirms_registrations
+            ),
             audit=audit,
             closing=Closing(store, clock, leases, audit),
             tokens=tokens,
@@ -154,6 +190,7 @@ def create_app(
     settings: UsersSettings,
     *,
     open_store: OpenStore = open_configured_store,
+    open_mailer: OpenMailer = open_configured_mailer,
     clock: Clock = now_utc,
     wait: Wait = asyncio.sleep,
     monotonic: Callable[[], float] = time.monotonic,
@@ -169,8 +206,10 @@ def create_app(
         async with AsyncExitStack() as stack:
             calls = calls_to_store(app, settings.database_kind, classify)
             store = await stack.enter_async_context(open_store(settings, calls))
+            mailer = await stack.enter_async_context(open_mailer(settings, app))
+            outbox = await stack.enter_async_context(open_outbox(mailer, wait=wait))
             use_cases = await stack.enter_async_context(
-                open_use_cases(settings, store, clock, wait, monotonic)
+                open_use_cases(settings, store, clock, wait, outbox, monotonic)
             )
             app[USE_CASES] = use_cases
             app[VERIFIER] = JWTVerifier(

@@ -51,6 +51,31 @@ def print_openapi() -> int:
     return 0
 
 
+def verify_sender() -> int:
+    """Asks SES to take the sender for ours; an emulator just does."""
+    from servicekit.mail import MailUnavailableError
+    from servicekit.settings import load_settings
+    from users_service.settings import UsersSettings
+
+    settings = load_settings(UsersSettings)
+    if settings.mail == "off":
+        return _refuse("USERS_MAIL is off")
+    try:
+        asyncio.run(_verify_sender(settings))
+    except MailUnavailableError as error:
+        return _refuse(str(error))
+    return 0
+
+
+async def _verify_sender(settings: "UsersSettings") -> None:
+    from servicekit.mail_ses import open_ses
+
+    async with open_ses(
+        sender=settings.mail_from, region=settings.region, endpoint=settings.ses_endpoint
+    ) as mailer:
+        await mailer.verify_sender()
+
+
 def prepare(chosen: argparse.Namespace) -> int:
     """Runs a command that changes the database."""
     from servicekit.settings import load_settings

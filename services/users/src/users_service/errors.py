@@ -72,6 +72,14 @@ class InvalidRefreshTokenError(UsersError):
     """The refresh token is unknown, expired, spent, of an ended family or a disabled account."""
 
 
+class InvalidResetTokenError(UsersError):
+    """The mailed token is unknown, expired or spent, or its account is disabled."""
+
+
+class InvalidRegistrationTokenError(UsersError):
+    """The mailed token is unknown, expired or spent."""
+
+
 class InvalidAccountError(UsersError):
     """The access token speaks for an account that is disabled or no longer there."""
 

@@ -193,6 +193,32 @@ class Login(Wire):
     )
 
 
+class PasswordChange(Wire):
+    """The present password, and the one that is to be."""
+
+    current_password: Secret
+    new_password: NewPassword
+
+
+class PasswordReset(Wire):
+    """Whose password was forgotten."""
+
+    email: Email
+
+
+class NewPasswordByToken(Wire):
+    """A mailed token, and the password that is to be."""
+
+    token: Secret
+    new_password: NewPassword
+
+
+class RegistrationToken(Wire):
+    """A mailed token."""
+
+    token: Secret
+
+
 class RefreshToken(Wire):
     """A refresh token."""
 

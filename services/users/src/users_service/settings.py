@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from servicekit.settings import HTTPURL, ServiceSettings
+from users_service.domain.users import check_email
 
 
 def decoded_key(text: str) -> bytes:
@@ -76,7 +77,13 @@ class UsersSettings(ServiceSettings):
     aws_endpoint: HTTPURL | None = None
     """Of an emulator; unset on AWS."""
     region: Annotated[str, Field(validation_alias="AWS_REGION", min_length=1)] = "us-east-1"
-    registration: Literal["open"] = "open"
+    registration: Literal["open", "verify"] | None = None
+    """Whether an e-mail address is confirmed first; None: in production."""
+    mail: Literal["off", "ses"] = "off"
+    mail_from: Annotated[str, AfterValidator(check_email)] = "clinic@clinic.example"
+    ses_endpoint: HTTPURL | None = None
+    public_url: HTTPURL = "http://127.0.0.1:8080"
+    """What links in mails begin with."""
     refresh_token_days: Annotated[int, Field(ge=1, le=366)] = 30
     argon2_time_cost: Annotated[int, Field(ge=1, le=100)] = 3
     argon2_memory_kib: Annotated[int, Field(ge=8, le=4 * 1024 * 1024)] = 65536
@@ -105,6 +112,13 @@ class UsersSettings(ServiceSettings):
         """How long a refresh token is good."""
         return timedelta(days=self.refresh_token_days)
 
+    @property
+    def confirms_registrations(self) -> bool:
+        """Whether registering takes a token that is mailed."""
+        if self.registration is None:
+            return self.environment == "production"
+        return self.registration == "verify"
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         driver = _driver("USERS_DATABASE_URL", self.database_url)
@@ -119,6 +133,10 @@ class UsersSettings(ServiceSettings):
                 # The driver gives a token in clear to whoever asks for it.
                 raise ValueError("USERS_DATABASE_AUTH=rds-iam needs USERS_DATABASE_TLS_CA")
         self._check_sealing()
+        if self.confirms_registrations and self.mail == "off":
+            raise ValueError(
+                "USERS_REGISTRATION=verify, production's default, takes USERS_MAIL=ses"
+            )
         return self
 
     def _check_sealing(self) -> None:
@@ -147,6 +165,10 @@ class UsersSettings(ServiceSettings):
             key = getattr(self, name)
             if key is not None and _is_made_up(decoded_key(key.get_secret_value())):
                 found[name] = "is random"
+        if self.mail == "ses":
+            for name in ("mail_from", "public_url"):
+                if name not in self.model_fields_set:
+                    found[name] = "is said where mail is sent"
         return found
 
 

@@ -53,6 +53,14 @@ class AuditFilter:
     until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What an account is to be once its e-mail address is confirmed."""
+
+    user: User
+    password_hash: str
+
+
 class UserStore(Protocol):
     """Accounts and doctors. Lists are in the order of ids, behind `after`, which is exclusive.
 
@@ -241,6 +249,44 @@ class KeyStore(Protocol):
         """Marks an assertion's `jti` as used until it expires; False if it was used before."""
 
 
+class PendingStore(Protocol):
+    """What waits for a mailed token, known by its digest; and replaced passwords.
+
+    Whatever replaces a password ends every refresh family of the account, and every token that
+    sets another.
+    """
+
+    async def replace_password(
+        self, user_id: str, before: str, after: str, now: datetime, entry: Entry | None = None
+    ) -> bool:
+        """Replaces a password's hash if it is still `before`; False, and nothing done, if not."""
+
+    async def add_reset(self, email_key: str, digest: str, expires_at: datetime) -> bool:
+        """Stores a token's digest for the active account of an address; whether there is one."""
+
+    async def reset_for(self, digest: str, now: datetime) -> User | None:
+        """The active account whose password a token may set."""
+
+    async def use_reset(
+        self, digest: str, user_id: str, after: str, now: datetime, entry: Entry | None = None
+    ) -> bool:
+        """Spends a token and sets a password's hash; False, and nothing done, if it was spent."""
+
+    async def add_registration(
+        self, digest: str, registration: Registration, expires_at: datetime
+    ) -> None:
+        """Stores what an account is to be once a token is confirmed."""
+
+    async def use_registration(
+        self, digest: str, user_id: str, now: datetime, entry: Entry | None = None
+    ) -> User | None:
+        """Spends a token and adds its account; None, and nothing done, if it isn't good.
+
+        Raises:
+            EmailTakenError: the address has an account by now; nothing is done.
+        """
+
+
 class AuditStore(Protocol):
     """The audit log: what is in it can be read, and not be changed."""
 
@@ -306,6 +352,7 @@ class Store(
     AuditStore,
     ClosingStore,
     ExportStore,
+    PendingStore,
     Protocol,
 ):
     """All of it."""

@@ -22,7 +22,11 @@ _KEYS_KEPT = {"Cache-Control": "public, max-age=300"}
 
 async def register(call: Call[schemas.Registration, NoQuery]) -> web.Response:
     """POST /v1/auth/register."""
-    return created(await use_cases(call).accounts.create(new_account(call.body), origin_of(call)))
+    new = new_account(call.body)
+    if use_cases(call).registrations.required:
+        await use_cases(call).registrations.register(new, client_address(call.request))
+        return web.Response(status=202)
+    return created(await use_cases(call).accounts.create(new, origin_of(call)))
 
 
 async def login(call: Call[schemas.Login, NoQuery]) -> web.Response:

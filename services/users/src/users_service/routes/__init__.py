@@ -10,6 +10,7 @@ from users_service.routes import (
     auth,
     closing,
     doctors,
+    passwords,
     second_factors,
     sessions,
 )
@@ -19,6 +20,7 @@ __all__ = ["OPERATIONS", "PROBLEMS"]
 
 OPERATIONS: Final[Sequence[AnyOperation]] = (
     *auth.OPERATIONS,
+    *passwords.OPERATIONS,
     *sessions.OPERATIONS,
     *second_factors.OPERATIONS,
     *audit.OPERATIONS,  # before the accounts, whose `/v1/users/{id}` would take its path

@@ -17,7 +17,9 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
         access=anyone(),
         summary="Register as a patient",
         body=schemas.Registration,
-        answers={201: schemas.User},
+        description="Where e-mail addresses are confirmed, the answer is 202, whether the address "
+        "has an account or not, and a token is mailed. Otherwise it is 201, or 409.",
+        answers={201: schemas.User, 202: None},
         problems=(
             errors.EmailTakenError,
             errors.WeakPasswordError,

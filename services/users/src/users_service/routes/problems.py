@@ -27,6 +27,12 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     errors.InvalidRefreshTokenError: Problem(
         401, "invalid_refresh_token", "The refresh token is not good any more, or never was"
     ),
+    errors.InvalidRegistrationTokenError: Problem(
+        401, "invalid_registration_token", "The token is not good any more, or never was"
+    ),
+    errors.InvalidResetTokenError: Problem(
+        401, "invalid_reset_token", "The token is not good any more, or never was"
+    ),
     errors.LastAdminError: Problem(409, "last_admin", "This is the last active admin"),
     errors.NeighbourUnavailableError: Problem(
         503, "neighbour_unavailable", "Another service that this needs is away"

@@ -7,7 +7,9 @@ from users_service.service.audit import Audit
 from users_service.service.clients import Clients
 from users_service.service.closing import Closing
 from users_service.service.keys import KeyRing
+from users_service.service.password_changes import PasswordChanges
 from users_service.service.passwords import PasswordHasher
+from users_service.service.registrations import Registrations
 from users_service.service.rotation import Rotation
 from users_service.service.second_factors import SecondFactors
 from users_service.service.sessions import Sessions
@@ -29,3 +31,5 @@ class UseCases:
     audit: Audit
     closing: Closing
     tokens: TokenIssuer
+    password_changes: PasswordChanges
+    registrations: Registrations

@@ -67,6 +67,29 @@ class NewAccount:
     birth_date: date | None = None
 
 
+def check_new_account(new: NewAccount, now: datetime) -> None:
+    """Raises WeakPasswordError, InvalidFieldError."""
+    check_birth_date(new.birth_date, now)
+    check_password(new.password, email=new.email, full_name=new.full_name)
+
+
+def made_account(new: NewAccount, now: datetime) -> User:
+    """An active account, made now of what was said of it."""
+    return User(
+        id=new_id(now),
+        email=new.email,
+        full_name=new.full_name,
+        role=new.role,
+        timezone=new.timezone,
+        phone=new.phone,
+        birth_date=new.birth_date,
+        status=Status.ACTIVE,
+        version=1,
+        created_at=now,
+        updated_at=now,
+    )
+
+
 class Accounts:
     """The use cases about accounts."""
 
@@ -87,21 +110,8 @@ class Accounts:
     async def create(self, new: NewAccount, origin: Origin) -> User:
         """A new, active account. Raises WeakPasswordError, InvalidFieldError, EmailTakenError."""
         now = self._clock()
-        check_birth_date(new.birth_date, now)
-        check_password(new.password, email=new.email, full_name=new.full_name)
-        user = User(
-            id=new_id(now),
-            email=new.email,
-            full_name=new.full_name,
-            role=new.role,
-            timezone=new.timezone,
-            phone=new.phone,
-            birth_date=new.birth_date,
-            status=Status.ACTIVE,
-            version=1,
-            created_at=now,
-            updated_at=now,
-        )
+        check_new_account(new, now)
+        user = made_account(new, now)
         made = self._audit.entry(Action.ACCOUNT_MADE, origin, user.id, details=f"role={user.role}")
         await self._store.add_user(user, await self._passwords.hash(new.password), made)
         return user

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from users_service.domain.audit import Action, Origin, Outcome
+from users_service.domain.audit import SYSTEM, Action, Origin, Outcome
 from users_service.domain.second_factors import (
     FACTOR_ROLES,
     SecondFactor,

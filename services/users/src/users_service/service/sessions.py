@@ -82,15 +82,29 @@ class Sessions:
         Only who knows the password learns whether there is a second factor. A wrong code of it is
         a failure like a wrong password.
 
-        An unknown e-mail, a wrong password and a disabled account can't be told apart: not by
-        the answer, not by the work, not by how failures are counted.
-
         Args:
             otp: a code of the second factor, or a recovery code.
             client: what signs in, for the list of sessions.
 
         Raises:
             BadCredentialsError, SecondFactorRequiredError, TooManyAttemptsError, TooBusyError
+        """
+        credentials = await self.prove(email, password, address, origin)
+        if not await self._factors.admits(credentials.user, otp):
+            refused = self._refused(credentials, origin, details="second_factor")
+            await self._attempts.failed(address, email_digest(email_key(email)), refused)
+            raise BadCredentialsError("the code is wrong, of another moment, or was used before")
+        await self._renew_hash(credentials, password)
+        return await self._begin(credentials.user, origin, client)
+
+    async def prove(self, email: str, password: str, address: str, origin: Origin) -> Credentials:
+        """The active account that an e-mail and a password, typed at an address, are those of.
+
+        An unknown e-mail, a wrong password and a disabled account can't be told apart: not by
+        the answer, not by the work, not by how failures are counted.
+
+        Raises:
+            BadCredentialsError, TooManyAttemptsError, TooBusyError
         """
         key = email_key(email)
         digest = email_digest(key)
@@ -103,12 +117,7 @@ class Sessions:
             raise BadCredentialsError("the e-mail address or the password is wrong")
         # The right guess among many counts only if it came before the limit was reached.
         await self._attempts.check(address, digest)
-        if not await self._factors.admits(credentials.user, otp):
-            refused = self._refused(credentials, origin, details="second_factor")
-            await self._attempts.failed(address, digest, refused)
-            raise BadCredentialsError("the code is wrong, of another moment, or was used before")
-        await self._renew_hash(credentials, password)
-        return await self._begin(credentials.user, origin, client)
+        return credentials
 
     async def refresh(self, presented: str, origin: Origin) -> TokenPair:
         """New tokens for a refresh token, which is spent by that. Raises InvalidRefreshTokenError.

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import delete, exists
 
 from servicekit.calls import Calls
+from users_service.domain.mails import MAILS_WINDOW
 from users_service.domain.sessions import ATTEMPTS_WINDOW
 from users_service.store_mysql.access import Access
 from users_service.store_mysql.audit import AuditLog
@@ -15,20 +16,25 @@ from users_service.store_mysql.erasures import Erasures
 from users_service.store_mysql.exports import Exports
 from users_service.store_mysql.keys import Keys
 from users_service.store_mysql.observed import classify, observe
+from users_service.store_mysql.pending import Pending
 from users_service.store_mysql.replica import ReplicatedUsers
 from users_service.store_mysql.second_factors import SecondFactors
 from users_service.store_mysql.sessions import Sessions
 from users_service.store_mysql.tables import (
     login_attempts,
+    password_resets,
     refresh_families,
     refresh_tokens,
+    registrations,
     used_assertions,
 )
 
 __all__ = ["MySQLStore", "classify", "open_store"]
 
 
-class MySQLStore(ReplicatedUsers, Sessions, SecondFactors, Keys, AuditLog, Erasures, Exports):
+class MySQLStore(
+    ReplicatedUsers, Sessions, SecondFactors, Keys, AuditLog, Erasures, Exports, Pending
+):
     """Implements Store."""
 
     async def ping(self) -> None:
@@ -42,8 +48,12 @@ class MySQLStore(ReplicatedUsers, Sessions, SecondFactors, Keys, AuditLog, Erasu
             delete(refresh_tokens).where(refresh_tokens.c.expires_at < now),
             # A family is stored together with its first token, so without any it is over.
             delete(refresh_families).where(without_tokens),
-            delete(login_attempts).where(login_attempts.c.at < now - ATTEMPTS_WINDOW),
+            delete(login_attempts).where(
+                login_attempts.c.at < now - max(ATTEMPTS_WINDOW, MAILS_WINDOW)
+            ),
             delete(used_assertions).where(used_assertions.c.expires_at < now),
+            delete(password_resets).where(password_resets.c.expires_at < now),
+            delete(registrations).where(registrations.c.expires_at < now),
         )
         deleted = [await self._database.execute(statement) for statement in statements]
         return sum(deleted) + await self._forget_keys(now)
