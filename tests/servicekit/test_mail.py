@@ -106,12 +106,10 @@ async def test_what_is_no_single_plain_address_is_refused_unsent(
 
 @pytest.mark.parametrize("line", ["\r\n", "\n", "\r", "\x00", "\u2028", "\x85"])
 def test_nothing_begins_another_header(line: str) -> None:
-    for make in (
-        lambda: mail(f"ana@a.example{line}Bcc: eve@a.example"),
-        lambda: mail("ana@a.example", f"Hello{line}Bcc: eve@a.example"),
-    ):
-        with pytest.raises(ValueError):
-            make()
+    with pytest.raises(ValueError):
+        mail(f"ana@a.example{line}Bcc: eve@a.example")
+    with pytest.raises(ValueError):
+        mail("ana@a.example", f"Hello{line}Bcc: eve@a.example")
 
 
 async def test_refused_by_ses_and_away_are_two_things(

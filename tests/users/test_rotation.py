@@ -23,6 +23,7 @@ from tests.users.api import ADMIN_EMAIL, PASSWORD, Api
 from tests.users.conftest import SEALING_KEY
 from tests.users.test_keys import SEALING, FakeKeyStore
 from users_service.app import create_app
+from users_service.domain.audit import Entry
 from users_service.domain.keys import (
     ACCESS_TOKEN_LIFETIME,
     KEPT_AFTERWARDS,
