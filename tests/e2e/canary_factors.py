@@ -56,7 +56,23 @@ async def walk_factors(
     removal = {"password": password, "code": codes[0]}
     await client.ok("POST", f"{factor}/remove", removal, token=token)
     await client.ok("DELETE", f"/v1/users/{person.id}/second-factor", token=admin.token)
+    await walk_passwords(client, canaries, account, token)
     policy = await client.ok("GET", f"{factor}/policy", token=admin.token)
     await client.ok("PUT", f"{factor}/policy", policy, token=admin.token)
     sessions = await client.ok("GET", "/v1/auth/sessions", token=token)
     await client.ok("DELETE", f"/v1/auth/sessions/{sessions['items'][0]['id']}", token=token)
+
+
+async def walk_passwords(
+    client: Client, canaries: Canaries, account: dict[str, Any], token: str
+) -> None:
+    """Other passwords, asked for with wrong and right ones, and tokens that nobody mailed."""
+    wrong, unknown = canaries.plant("a wrong password"), canaries.plant("a mailed token")
+    new = canaries.plant("a new password", "a {} password")
+    asked = {"current_password": wrong, "new_password": new}
+    await client.call("POST", "/v1/auth/password", asked, token=token)
+    for email in (account["email"], canaries.plant("nobody's e-mail", "{}@nowhere.example")):
+        await client.ok("POST", "/v1/auth/password-reset", {"email": email})
+    reset = {"token": unknown, "new_password": new}
+    await client.call("POST", "/v1/auth/password-reset/confirm", reset)
+    await client.call("POST", "/v1/auth/register/confirm", {"token": unknown})

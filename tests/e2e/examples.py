@@ -162,6 +162,28 @@ EXAMPLES: dict[str, Example] = {
         body=lambda _: {"client_assertion": "unknown"},
         refusals=("invalid_client",),
     ),
+    "POST /v1/auth/register/confirm": Example(
+        target=lambda _: "/v1/auth/register/confirm",
+        body=lambda _: {"token": "unknown"},
+        refusals=("invalid_registration_token",),
+    ),
+    "POST /v1/auth/password": Example(
+        target=lambda _: "/v1/auth/password",
+        body=lambda _: {"current_password": "another password", "new_password": PASSWORD},
+        caller=patient_of,
+        refusals=("bad_credentials", "too_many_attempts"),
+        fields_of=(("weak_password", "new_password"),),
+    ),
+    "POST /v1/auth/password-reset": Example(
+        target=lambda _: "/v1/auth/password-reset",
+        body=lambda _: {"email": new_email()},
+    ),
+    "POST /v1/auth/password-reset/confirm": Example(
+        target=lambda _: "/v1/auth/password-reset/confirm",
+        body=lambda _: {"token": "unknown", "new_password": PASSWORD},
+        refusals=("invalid_reset_token",),
+        fields_of=(("weak_password", "new_password"),),
+    ),
     "POST /v1/auth/second-factor": Example(
         target=lambda _: "/v1/auth/second-factor",
         body=lambda _: {"password": PASSWORD},
@@ -188,7 +210,7 @@ EXAMPLES: dict[str, Example] = {
     ),
     "PUT /v1/auth/second-factor/policy": Example(
         target=lambda _: "/v1/auth/second-factor/policy",
-        body=lambda _: {"roles": []},
+        body=lambda _: {"roles": ["doctor"]},
         caller=admin_of,
     ),
     "PATCH /v1/users/me": Example(

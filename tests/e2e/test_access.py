@@ -48,7 +48,10 @@ QUERIES: dict[str, Callable[[Desk], str]] = {
     "GET /v1/files": lambda desk: f"appointment_id={desk.appointment}",
 }
 # Where the example is an admin's, what everybody could send.
-BODIES: dict[str, Any] = {"PATCH /v1/users/{id}": {"full_name": "Ada Example"}}
+BODIES: dict[str, Any] = {
+    "PATCH /v1/users/{id}": {"full_name": "Ada Example"},
+    "PUT /v1/auth/second-factor/policy": {"roles": []},  # or doctors could do nothing else
+}
 
 # Codes that would be let in if the request were better: it must be, or nothing is shown.
 _UNFIT = {"validation_failed", "malformed_json", "bad_header", "unsupported_media_type"}

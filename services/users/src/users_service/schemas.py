@@ -264,11 +264,15 @@ class JWKS(Wire):
     keys: list[JWK]
 
 
+# Of an account or a service, or of nobody at all: then nothing is found.
+AnyId = Annotated[str, StringConstraints(max_length=80)]
+
+
 class AuditQuery(Paged):
     """Which entries; `from` is included, `to` is not."""
 
-    actor_id: Annotated[str | None, _OrNone, Field(max_length=80)] = None
-    subject_id: Annotated[str | None, _OrNone, Field(max_length=80)] = None
+    actor_id: Annotated[AnyId | None, _OrNone] = None
+    subject_id: Annotated[AnyId | None, _OrNone] = None
     action: Annotated[Action | None, _OrNone] = None
     from_: Annotated[Instant | None, Field(alias="from")] = None
     to: Instant | None = None
