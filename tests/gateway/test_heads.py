@@ -116,17 +116,26 @@ def test_passes_on_the_bytes_it_got() -> None:
     )
 
 
-def test_a_traceparent_of_ours_takes_the_place_of_all_that_came() -> None:
-    request = parse_request(
-        head(b"Traceparent: 00-a", b"tracestate: a=1", b"traceparent:00-b", b"traceparents: x")
-    )
-    sent = request.for_target(
+def traced(*given: bytes) -> list[bytes]:
+    """What a target gets of these headers where the gateway has a trace of its own."""
+    sent = parse_request(head(*given)).for_target(
         client=b"4.4.4.4", port=b"8080", trace=b"Root=1", netloc=b"t:1", traceparent=b"00-ours"
     )
-    traced = [line for line in sent.split(b"\r\n") if b"trace" in line.lower()]
-    assert traced == [
+    return [line for line in sent.split(b"\r\n") if b"trace" in line.lower()]
+
+
+def test_a_traceparent_of_ours_takes_the_place_of_the_one_that_came() -> None:
+    given = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"
+    assert traced(b"Traceparent: " + given, b"tracestate: a=1", b"traceparents: x") == [
         b"tracestate: a=1",
         b"traceparents: x",
+        b"traceparent: 00-ours",
+        b"X-Amzn-Trace-Id: Root=1",
+    ]
+
+
+def test_the_state_of_a_trace_that_is_none_goes_no_further() -> None:
+    assert traced(b"Traceparent: 00-a", b"tracestate: a=1", b"traceparent:00-b") == [
         b"traceparent: 00-ours",
         b"X-Amzn-Trace-Id: Root=1",
     ]
