@@ -11,8 +11,6 @@ from botocore.exceptions import ClientError
 from servicekit.aws_session import new_session
 from servicekit.calls import Calls, Result
 
-CONNECTIONS: Final = 100
-
 # A condition of ours that didn't hold, or nothing there: an answer, and no failure.
 _REFUSED = frozenset(
     {
@@ -73,7 +71,7 @@ async def open_client(
     region: str,
     calls: Calls | None = None,
     session: aioboto3.Session | None = None,
-    connections: int = CONNECTIONS,
+    connections: int = 100,
     connect_timeout: float = 2.0,
     read_timeout: float = 5.0,
     **config: Any,
