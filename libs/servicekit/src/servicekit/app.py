@@ -136,7 +136,7 @@ def _middlewares(cors: CORS) -> list[Middleware]:
 @web.middleware
 async def trace(request: web.Request, handler: Next) -> web.StreamResponse:
     """Gives the request its names, the answer its `X-Request-Id`, and the trace a span."""
-    route, attributes = _route_of(request)
+    route = _route_of(request)
     request[ROUTE] = route
     names = trace_of(request)
     tracing = request.app[TRACING]
@@ -145,7 +145,7 @@ async def trace(request: web.Request, handler: Next) -> web.StreamResponse:
     with tracing.span(
         "server",
         route,
-        {**attributes, "request.id": names.request_id},
+        _attributes_of(request, names),
         traceparent=names.traceparent if names.is_continued else "",
         trace_id=names.trace_id,
     ) as span:
@@ -157,13 +157,21 @@ async def trace(request: web.Request, handler: Next) -> web.StreamResponse:
         return response
 
 
-def _route_of(request: web.Request) -> tuple[str, Mapping[str, str]]:
-    """What the request is counted by, and what its span says of it; nothing freely chosen."""
+def _route_of(request: web.Request) -> str:
+    """What the request is counted, logged and traced by; nothing of it is freely chosen."""
     resource = request.match_info.route.resource
     if resource is None:
-        return (_PREFLIGHT if is_preflight(request) else _UNROUTED), {}
-    attributes = {"http.request.method": request.method, "http.route": resource.canonical}
-    return f"{request.method} {resource.canonical}", attributes
+        return _PREFLIGHT if is_preflight(request) else _UNROUTED
+    return f"{request.method} {resource.canonical}"
+
+
+def _attributes_of(request: web.Request, names: Trace) -> dict[str, str]:
+    """What the request's span says of it, with its id, by which the logs are searched."""
+    attributes = {"request.id": names.request_id}
+    resource = request.match_info.route.resource
+    if resource is not None:
+        attributes |= {"http.request.method": request.method, "http.route": resource.canonical}
+    return attributes
 
 
 async def _answer_named(request: web.Request, handler: Next, names: Trace) -> web.StreamResponse:
