@@ -47,7 +47,7 @@ COMMANDS = {
     "replay": Command("book real appointments FILE [--limit N] [--concurrency N]", _BOTH),
     "audit": Command("check what must always hold against the live stores", _BOTH),
     "bench": Command("measure, each figure beside a baseline of the same run", _BOTH),
-    "openapi": Command("write each service's openapi.json [--check]", _PROJECT),
+    "openapi": Command("write each service's openapi.json, and docs/access.md [--check]", _PROJECT),
     "pins": Command("compile all pinned requirements anew"),
 }
 

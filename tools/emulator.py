@@ -34,7 +34,7 @@ def emulator_command(python: Path) -> tuple[str, ...]:
 
 
 def emulator_environment(
-    port: int, scratch: Path, state: Path | None = None, services: str = "dynamodb,s3"
+    port: int, scratch: Path, state: Path | None = None, services: str = "dynamodb,s3,ses"
 ) -> dict[str, str]:
     """Return MiniStack's settings, all of them read from the environment.
 
@@ -76,9 +76,10 @@ class Emulator:
     for a while; it comes back at the same address, and empty.
     """
 
-    def __init__(self, python: Path) -> None:
-        """Take the interpreter of the emulator's environment."""
+    def __init__(self, python: Path, services: str = "dynamodb,s3") -> None:
+        """Take the interpreter of the emulator's environment, and what is to be served."""
         self._python = python
+        self._services = services
         self._port: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="ministack-")
@@ -124,7 +125,7 @@ class Emulator:
         with log.open("ab") as output:
             return subprocess.Popen(
                 emulator_command(self._python),
-                env=emulator_environment(port, Path(self._scratch.name)),
+                env=emulator_environment(port, Path(self._scratch.name), services=self._services),
                 cwd=self._scratch.name,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

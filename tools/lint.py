@@ -98,7 +98,7 @@ def main() -> int:
         "ruff format": _command(*module, "ruff", "format", "--check", "."),
         "types (mypy)": _command(*module, "mypy", *_TYPED),
         "imports (import-linter)": _command(str(scripts / "lint-imports")),
-        "openapi.json": _command(*module, "tools.openapi", "--check"),
+        "openapi.json, access.md": _command(*module, "tools.openapi", "--check"),
         "no download addresses": _rule(download_addresses),
         f"files of at most {MAX_LINES} lines": _rule(long_files),
     }

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -56,8 +57,12 @@ class MySQLServer:
     host = "127.0.0.1"
     user = "tester"
 
-    def __init__(self, program: Path) -> None:
-        """Take the server program, as `find_server` returns it."""
+    def __init__(self, program: Path, *, tls: Mapping[str, bytes] | None = None) -> None:
+        """Take the server program, as `find_server` returns it.
+
+        `tls` is the PEM behind each of the server's options `ssl-ca`, `ssl-cert` and `ssl-key`.
+        """
+        self._tls = dict(tls or {})
         self._program = program
         self._owner = _SYSTEM_USER if getpass.getuser() == "root" else None
         self._numbers = itertools.count(1)
@@ -127,8 +132,10 @@ class MySQLServer:
             f"GRANT ALL PRIVILEGES ON *.* TO {account} WITH GRANT OPTION;\n"
         )
         version = subprocess.run([self._program, "--version"], capture_output=True, check=True)
+        for option, content in self._tls.items():
+            self._pem(option).write_bytes(content)
         if self._owner is not None:
-            for path in (self._directory, self._directory / "init.sql"):
+            for path in (self._directory, *self._directory.iterdir()):
                 shutil.chown(path, self._owner)
         if b"MariaDB" in version.stdout:
             installer = shutil.which("mariadb-install-db") or shutil.which("mysql_install_db")
@@ -156,6 +163,9 @@ class MySQLServer:
     def _log(self) -> Path:
         return self._directory / "server.log"
 
+    def _pem(self, option: str) -> Path:
+        return self._directory / f"{option}.pem"
+
     def _log_end(self) -> str:
         return self._log.read_text(errors="replace")[-2000:]
 
@@ -172,6 +182,7 @@ class MySQLServer:
                     f"--bind-address={self.host}",
                     f"--port={port}",
                     "--skip-name-resolve",
+                    *(f"--{option}={self._pem(option)}" for option in self._tls),
                     # Durable to the operating system, not to the disk: the data is thrown away.
                     "--innodb-flush-log-at-trx-commit=2",
                 ],

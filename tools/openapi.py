@@ -1,12 +1,14 @@
-"""./dev openapi: each service's OpenAPI document, written beside it or compared with it."""
+"""./dev openapi: each service's OpenAPI document and docs/access.md, written or compared."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+from tools import access
 from tools.environments import ROOT
 
 SERVICES = ("users", "appointments", "files")
@@ -35,15 +37,21 @@ def main() -> int:
     except subprocess.CalledProcessError as error:
         print(f"dev: {' '.join(error.cmd[1:])} failed", file=sys.stderr)  # it said why itself
         return 1
+    written = dict(zip(SERVICES, documents, strict=True))
+    try:
+        page = access.page({service: json.loads(text) for service, text in written.items()})
+    except access.MissingError as error:
+        print(f"dev: {error}", file=sys.stderr)
+        return 1
+    files = {f"services/{service}/openapi.json": text for service, text in written.items()}
     differing = 0
-    for service, new in zip(SERVICES, documents, strict=True):
-        path = ROOT / "services" / service / "openapi.json"
+    for name, new in {**files, "docs/access.md": page}.items():
+        path = ROOT / name
         if path.exists() and path.read_text() == new:
             continue
         differing += 1
-        name = path.relative_to(ROOT)
         if options.check:
-            print(f"{name} is not what the service's operations make: run ./dev openapi")
+            print(f"{name} is not what the operations make: run ./dev openapi")
         else:
             path.write_text(new)
             print(f"{name} written")

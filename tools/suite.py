@@ -124,6 +124,7 @@ class Suite:
             init += ["--service", f"{service}={key}={scope}"]
         return [
             self._job("users-init", "users", init),
+            self._job("users-sender", "users", ["verify-sender"], "emulator"),
             self._job("appointments-table", "appointments", ["create-table"], "emulator"),
             self._job("files-bucket", "files", ["create-bucket"], "emulator"),
         ]
@@ -212,6 +213,13 @@ class Suite:
             "USERS_DATABASE_URL": f"sqlite+aiosqlite:///{self._run.users_database}",
             "USERS_SEALING_KEY": self._credentials.sealing_key,
             "USERS_REGISTRATION": "open",
+            "USERS_APPOINTMENTS_URL": self.gateway,
+            "USERS_FILES_URL": self.gateway,
+            # To the emulator, which keeps what it is given and sends nothing.
+            **_AWS,
+            "USERS_MAIL": "ses",
+            "USERS_SES_ENDPOINT": self.emulator,
+            "USERS_PUBLIC_URL": self.gateway,
             # OWASP's minimum for argon2id. The service's own default is RFC 9106's, which takes
             # seven times as long: right for a clinic, and a burden to a desk that replays a day.
             "USERS_ARGON2_MEMORY_KIB": "19456",

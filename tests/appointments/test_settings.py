@@ -21,6 +21,13 @@ PRODUCTION = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _no_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests of the store are given its credentials, which production refuses."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def test_development_needs_none() -> None:
     settings = Settings()
     assert (settings.table, settings.clinic_timezone) == ("appointments", "UTC")

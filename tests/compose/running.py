@@ -30,7 +30,7 @@ _ENVIRONMENT = (
 IMAGES = ("users", "appointments", "files", "gateway")
 
 LONG_RUNNING = ("mysql", "emulator", *IMAGES)
-ONCE = ("secrets", "users-init", "appointments-init", "files-init")
+ONCE = ("secrets", "users-init", "users-sender", "appointments-init", "files-init")
 
 
 class Compose:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import aiohttp
 
+from tests.e2e.canary_factors import walk_factors
 from tests.e2e.client import Client
 from tests.e2e.clinic import ALWAYS, Clinic, Person, at, today
 from tests.e2e.logs import Canaries
@@ -41,9 +43,18 @@ class CanaryWalk:
         cast = Cast(admin, doctor, patient, appointment)
         await self._days(cast)
         await self._sessions()
+        await walk_factors(
+            self._client,
+            self.canaries,
+            admin,
+            self.account("somebody careful"),
+            self._keep,
+            self._clinic.login,
+        )
         await self._services()
         await self._accounts(cast)
         await self._files(cast)
+        await self._leaving(cast)
         for service in SCALE:
             await self._client.ok("GET", f"/v1/openapi/{service}.json")
         return cast
@@ -140,6 +151,7 @@ class CanaryWalk:
         await ok("PATCH", target, kept, token=cast.admin.token)
         await call("PATCH", target, {**kept, "role": "admin"}, token=cast.patient.token)
         await call("PATCH", target, kept, token=cast.doctor.token)
+        await ok("GET", f"/v1/users/audit?subject_id={cast.patient.id}", token=cast.admin.token)
         for field in ("full_name", "email"):
             await ok("GET", f"/v1/users?q={quote(other[field], safe='')}", token=cast.admin.token)
         await call("GET", f"/v1/users?q={quote(other['phone'], safe='')}", token=cast.doctor.token)
@@ -229,6 +241,19 @@ class CanaryWalk:
         for bad in (self.file_name() + "/..", self.file_name() + "\0"):
             body = self.announcement(cast, bad)
             await self._client.call("POST", "/v1/files", body, token=cast.patient.token)
+
+    async def _leaving(self, cast: Cast) -> None:
+        """Somebody takes everything along and closes the account, and is erased everywhere."""
+        patient, ok = await self._patient(), self._client.ok
+        reason = self.canaries.plant("a reason", "Something {} private")
+        made = await self._clinic.book(patient, cast.doctor, at(8, 100), reason=reason)
+        await ok("GET", "/v1/users/me/export", token=patient.token)
+        await ok("DELETE", "/v1/users/me", token=patient.token)
+        target, token = f"/v1/appointments/{made['id']}", cast.admin.token
+        async with asyncio.timeout(60):
+            while made["patient_name"] != "(erased)":
+                await asyncio.sleep(0.05)
+                made = await ok("GET", target, token=token)
 
     async def _refused_file(self, cast: Cast, claims: dict[str, str]) -> None:
         content = self._content()

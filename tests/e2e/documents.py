@@ -34,6 +34,11 @@ class Operation:
         return bool(self.item["security"] == [{"bearer": []}])
 
     @property
+    def is_for_services(self) -> bool:
+        """Whether people are refused, whoever they are."""
+        return "Who: a service" in self.item["description"]
+
+    @property
     def has_body(self) -> bool:
         return "requestBody" in self.item
 

@@ -132,6 +132,7 @@ def patient_of(desk: Desk) -> Person:
     return desk.patient
 
 
+_CODE = ("wrong_code", "no_second_factor", "too_many_attempts")
 _WEAK = (("weak_password", "password"), ("email_taken", "email"))
 _WHO = (("unknown_doctor", "doctor_id"), ("unknown_patient", "patient_id"))
 
@@ -160,6 +161,57 @@ EXAMPLES: dict[str, Example] = {
         target=lambda _: "/v1/auth/service-token",
         body=lambda _: {"client_assertion": "unknown"},
         refusals=("invalid_client",),
+    ),
+    "POST /v1/auth/register/confirm": Example(
+        target=lambda _: "/v1/auth/register/confirm",
+        body=lambda _: {"token": "unknown"},
+        refusals=("invalid_registration_token",),
+    ),
+    "POST /v1/auth/password": Example(
+        target=lambda _: "/v1/auth/password",
+        body=lambda _: {"current_password": "another password", "new_password": PASSWORD},
+        caller=patient_of,
+        refusals=("bad_credentials", "too_many_attempts"),
+        fields_of=(("weak_password", "new_password"),),
+    ),
+    "POST /v1/auth/password-reset": Example(
+        target=lambda _: "/v1/auth/password-reset",
+        body=lambda _: {"email": new_email()},
+    ),
+    "POST /v1/auth/password-reset/confirm": Example(
+        target=lambda _: "/v1/auth/password-reset/confirm",
+        body=lambda _: {"token": "unknown", "new_password": PASSWORD},
+        refusals=("invalid_reset_token",),
+        fields_of=(("weak_password", "new_password"),),
+    ),
+    "POST /v1/auth/second-factor": Example(
+        target=lambda _: "/v1/auth/second-factor",
+        body=lambda _: {"password": PASSWORD},
+        caller=patient_of,
+        refusals=("bad_credentials", "too_many_attempts"),
+    ),
+    "POST /v1/auth/second-factor/confirm": Example(
+        target=lambda _: "/v1/auth/second-factor/confirm",
+        body=lambda _: {"code": "000000"},
+        caller=patient_of,
+        refusals=_CODE,
+    ),
+    "POST /v1/auth/second-factor/recovery-codes": Example(
+        target=lambda _: "/v1/auth/second-factor/recovery-codes",
+        body=lambda _: {"code": "000000"},
+        caller=patient_of,
+        refusals=_CODE,
+    ),
+    "POST /v1/auth/second-factor/remove": Example(
+        target=lambda _: "/v1/auth/second-factor/remove",
+        body=lambda _: {"password": PASSWORD, "code": "000000"},
+        caller=patient_of,
+        refusals=("bad_credentials", *_CODE),
+    ),
+    "PUT /v1/auth/second-factor/policy": Example(
+        target=lambda _: "/v1/auth/second-factor/policy",
+        body=lambda _: {"roles": ["doctor"]},
+        caller=admin_of,
     ),
     "PATCH /v1/users/me": Example(
         target=lambda _: "/v1/users/me",

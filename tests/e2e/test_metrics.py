@@ -24,7 +24,7 @@ VALUES = {
     "revision": "unknown|[0-9a-f]{40}",
     "status": r"[2345]\d\d",
     "code": "[a-z]+(_[a-z]+)*",
-    "store": "dynamodb|s3|sqlite|mysql",
+    "store": "dynamodb|s3|sqlite|mysql|ses",
     "peer": "users|appointments|files",
     "operation": r"(GET|POST|DELETE) /[a-z0-9/{}_-]+|[A-Z][A-Za-z]+( [a-z_]+)?",
     "result": "ok|refused|conflict|throttled|failed",

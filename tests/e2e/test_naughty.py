@@ -205,6 +205,8 @@ async def test_in_every_query(
 
         async def attempt(hostile: set[Field]) -> Answer:
             values = {**good, "appointment_id": desk.appointment, "doctor_id": desk.doctor.id}
+            if operation.path == "/v1/users/audit":
+                values |= {"from": at(0, 0), "to": at(1, 0)}  # moments, and no dates
             query = {name: values[name] for name in names if name in values}
             query |= {str(name): text for (name,) in hostile}
             target = _path(operation, desk)
@@ -219,7 +221,8 @@ async def test_in_every_query(
             assert answer.status in (200, 302) or not tried, (operation.name, text, tried, answer)
 
     for operation in every_operation:
-        if operation.parameters("query"):
+        # Of an erasure a person's query isn't even read: it is a service's alone.
+        if operation.parameters("query") and "/erasures/" not in operation.path:
             await share(desks, strings, partial(do, operation))
 
 
@@ -227,6 +230,7 @@ def _path(operation: Operation, desk: Desk, **instead: str) -> str:
     ids = {
         "doctor_id": desk.doctor.id,
         "appointment_id": desk.appointment,
+        "patient_id": desk.patient.id,
         "file_id": desk.file,
         "date": "2027-01-05",
         "id": desk.patient.id,
@@ -261,6 +265,8 @@ async def test_in_every_path(
                     expected = {422}
                 elif op.path.endswith(_EMPTY_FOR_UNKNOWN) and is_id(text):
                     expected = {200}
+                elif "/erasures/" in op.path:
+                    expected = {403, 404, 405}  # a service's alone
                 assert answer.status in expected, answer
 
             await share(desks, strings, do)

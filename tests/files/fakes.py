@@ -21,6 +21,9 @@ from files_service.errors import (
 from files_service.index_document import decode_index, encode_index
 from files_service.store import StoredIndex, Upload
 
+PATIENT = "a-patient"
+"""Whose every appointment is."""
+
 
 @dataclass
 class FakeNeighbours:
@@ -61,7 +64,7 @@ class FakeNeighbours:
         tokens = self.visible.get(appointment_id, set())
         if authorization.removeprefix("Bearer ") not in tokens:
             return _problem(404, "not_found")
-        return web.json_response({"id": appointment_id})
+        return web.json_response({"id": appointment_id, "patient_id": PATIENT})
 
 
 def _problem(status: int, code: str) -> web.Response:
@@ -75,9 +78,10 @@ class OpenAppointments:
     def __init__(self) -> None:
         self.hidden: set[str] = set()
 
-    async def require_visible(self, appointment_id: str, token: str) -> None:
+    async def require_visible(self, appointment_id: str, token: str) -> str:
         if appointment_id in self.hidden:
             raise NotFoundError
+        return PATIENT
 
 
 class MemoryStore:
@@ -181,6 +185,14 @@ class MemoryStore:
     async def sign_download(self, file: File, disposition: str, lifetime: timedelta) -> str:
         await self._enter("sign_download")
         return f"memory:clean/{file.id}?{disposition}"
+
+    async def erase(self, appointment_id: str) -> bool:
+        await self._enter("erase")
+        document = self.indexes.pop(appointment_id, None)
+        for file_id in decode_index(document).files if document is not None else ():
+            self.incoming[file_id] = {}
+            self.clean.pop(file_id, None)
+        return False
 
     async def check(self) -> None:
         await self._enter("check")

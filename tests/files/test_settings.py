@@ -23,7 +23,8 @@ PRODUCTION = {
 
 @pytest.fixture(autouse=True)
 def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in PRODUCTION:
+    # The emulator's credentials too, which the tests of the store are given.
+    for name in (*PRODUCTION, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
 
 

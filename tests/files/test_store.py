@@ -219,3 +219,18 @@ async def test_on_aws_signed_urls_name_the_region(region: str) -> None:
     assert form.url.removeprefix("https://").rstrip("/") in hosts
     assert url.removeprefix("https://").split("/")[0] in hosts
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url
+
+
+async def test_what_is_erased_is_gone_wherever_it_lay(store: FileStore) -> None:
+    empty = await store.load_index(FILE.appointment_id)
+    await store.save_index(empty.index.adding(FILE), None)
+    version = await upload(store, FILE)
+    await store.publish(FILE, version)
+    await store.withdraw(FILE)
+    assert await store.erase(FILE.appointment_id) is False
+    assert (await store.load_index(FILE.appointment_id)).tag is None
+    assert await store.find_upload(FILE) is None
+    assert not await store.is_published(FILE)
+    with pytest.raises(NotUploadedError):
+        await store.publish(FILE, version)
+    assert await store.erase(FILE.appointment_id) is False

@@ -1,6 +1,36 @@
-"""Every way in which others' verifiers were talked into accepting a forged token."""
+"""Every way in which others' verifiers were talked into accepting a forged token.
 
+What became known of them, and the test of each; those that are not here are beside.
+
+- no algorithm: test_no_signature_is_no_algorithm, test_an_empty_signature_is_refused
+- the public key as an HMAC secret: test_the_public_key_is_no_hmac_secret
+- an algorithm of the token's choice, or of another key's: test_another_algorithm_is_refused,
+  test_the_hash_is_pinned_whatever_the_header_says, test_any_other_key_is_passed_over,
+  test_a_signature_of_another_algorithm_does_not
+- a key of the token's choice (jwk, jku, x5u, x5c): test_a_key_that_the_token_brings_is_never_used
+- a key id that is a path or a query: test_the_key_id_is_only_ever_looked_up
+- unknown critical extensions, and b64: test_an_extension_is_refused
+- an ID token or a logout token for an access token: test_another_kind_of_token_is_refused
+- claims that are missing or of another type: test_a_required_claim_is_required,
+  test_a_claim_of_another_kind_is_refused
+- another issuer's or audience's token: test_another_issuer_s_token_is_refused,
+  test_another_audience_s_token_is_refused
+- a leeway that is a longer lifetime: test_the_leeway_is_bounded
+- two readings of one text: test_a_header_with_two_readings_is_refused,
+  test_stray_bits_at_the_end_are_refused, test_another_writing_of_a_signature_is_refused
+- keys that are too small, or cost too much: test_the_size_of_a_key_is_bounded,
+  test_a_weak_key_s_good_signature_is_refused
+- a key set elsewhere: test_a_redirect_is_not_followed
+- a flood of unknown key ids: test_an_unknown_key_fetches_at_most_every_thirty_seconds,
+  test_all_who_need_a_fetch_share_one
+- a key set that is withheld: test_the_old_keys_outlive_an_outage_and_it_is_logged
+- a token kept past its key's end: test_a_withdrawn_key_withdraws_its_tokens
+- a token of any length: test_the_length_is_bounded
+"""
+
+import re
 from base64 import urlsafe_b64encode
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -27,6 +57,14 @@ from tests.jwtverify.minting import (
     rs256,
     rs512,
 )
+
+
+def test_each_attack_that_is_listed_has_its_test() -> None:
+    assert __doc__ is not None
+    listed = re.findall(r"test_\w+", __doc__)
+    assert len(listed) > 20
+    sources = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    assert [name for name in listed if f"def {name}(" not in sources] == []
 
 
 def unsigned(_signed: bytes) -> bytes:
@@ -290,3 +328,29 @@ async def test_the_length_is_bounded(verifier: JWTVerifier, issuer: Issuer) -> N
     with pytest.raises(MalformedTokenError, match="longer"):
         await verifier.verify(padded(pad + 1))
     assert verifier.cached("x" * 100_000) is None
+
+
+async def test_another_writing_of_a_signature_is_refused(
+    verifier: JWTVerifier, issuer: Issuer
+) -> None:
+    """RSA signs with a number, and a number can be written longer, or a multiple away."""
+    sign = rs256(issuer.private)
+    modulus = issuer.private.public_key().public_numbers().n
+
+    def shifted(signed: bytes) -> bytes:
+        number = int.from_bytes(sign(signed)) + modulus
+        return number.to_bytes((number.bit_length() + 7) // 8)
+
+    for other in (
+        shifted,
+        lambda signed: b"\0" + sign(signed),
+        lambda signed: sign(signed) + b"\0",
+        lambda signed: sign(signed)[::-1],
+        lambda _: bytes(256),
+        lambda _: b"\0" * 255 + b"\1",
+        lambda _: b"\xff" * 256,
+        lambda _: (modulus - 1).to_bytes(256),
+        lambda _: modulus.to_bytes(256),
+    ):
+        with pytest.raises(BadSignatureError):
+            await verifier.verify(compact(issuer.header(), issuer.claims(), other))

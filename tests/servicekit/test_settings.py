@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
-from servicekit.settings import ServiceSettings, load_settings
+from servicekit.settings import HTTPURL, ServiceSettings, load_settings
 
 
 class Settings(ServiceSettings):
@@ -104,3 +104,58 @@ def test_what_no_browser_writes_is_no_origin(monkeypatch: pytest.MonkeyPatch, te
     monkeypatch.setenv("TEST_ALLOWED_ORIGINS", f"https://good.example,{text}")
     with pytest.raises(ValidationError, match="as browsers write it"):
         Settings()
+
+
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "TEST_TOKEN_ISSUER": "https://clinic.example",
+    "TEST_TOKEN_AUDIENCE": "clinic",
+}
+
+
+class Peers(Settings):
+    peer_url: HTTPURL = "http://127.0.0.1:8080"
+    store_endpoint: HTTPURL | None = None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("TEST_PEER_URL", f"http://{host}:8080")
+            for host in ("127.0.0.1", "127.9.9.9", "localhost", "x.localhost", "[::1]", "0.0.0.0")
+        ),
+        ("TEST_STORE_ENDPOINT", "http://emulator.example"),
+        ("TEST_TOKEN_ISSUER", "https://issuer.localhost"),
+        ("TEST_ALLOWED_ORIGINS", "https://clinic.example,*"),
+        ("TEST_LOG_LEVEL", "debug"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_ENDPOINT_URL_S3", "http://emulator.example"),
+    ],
+)
+def test_production_refuses_what_is_of_development(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    for variable, good in {**PRODUCTION, "TEST_PEER_URL": "http://users.internal"}.items():
+        monkeypatch.setenv(variable, good)
+    assert Peers().environment == "production"
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError, match=f"in production {name} "):
+        Peers()
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    assert Peers().environment == "development"
+
+
+def test_production_names_all_that_it_refuses_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("TEST_LOG_LEVEL", "debug")
+    monkeypatch.setenv("TEST_ALLOWED_ORIGINS", "*")
+    with pytest.raises(SystemExit):
+        load_settings(Peers)
+    [line] = capsys.readouterr().err.splitlines()
+    assert "production takes no default for TEST_TOKEN_ISSUER, TEST_TOKEN_AUDIENCE;" in line
+    for name in ("TEST_LOG_LEVEL", "TEST_ALLOWED_ORIGINS", "TEST_PEER_URL"):
+        assert name in line

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -160,11 +161,9 @@ def test_a_bad_setting_is_one_line(run: Run, command: list[str], name: str, valu
 
 
 def test_without_any_settings(run: Run, environment: dict[str, str]) -> None:
-    for name in ("USERS_DATABASE_URL", "USERS_SEALING_KEY"):
+    for name in ("USERS_SEALING_KEY", "USERS_DATABASE_URL"):
         del environment[name]
-    refused = run(code=2)
-    assert "USERS_DATABASE_URL" in refused.stderr
-    assert "USERS_SEALING_KEY" in refused.stderr
+        assert name in run(code=2).stderr
 
 
 def test_another_sealing_key_is_one_line(run: Run, tmp_path: Path, public_key_file: Path) -> None:
@@ -173,6 +172,23 @@ def test_another_sealing_key_is_one_line(run: Run, tmp_path: Path, public_key_fi
         refused = run(*command, code=2, USERS_SEALING_KEY="A" * 43)
         assert "sealing key" in refused.stderr
         assert refused.stderr.count("\n") == 1
+
+
+def test_keys_are_rotated_listed_and_retired(run: Run) -> None:
+    run("migrate")
+    first = run("keys", "list").stdout.splitlines()[1].split()
+    assert first[1:3] == ["1", "signing"]
+    assert "rotate --now" in run("keys", "retire", first[0], code=2).stderr
+    assert run("keys", "rotate").stdout.startswith("published: ")
+    refused = run("keys", "rotate", code=2).stderr
+    assert "published already" in refused
+    assert refused.count("\n") == 1
+    assert "refuse its tokens" in run("keys", "rotate", "--now").stdout
+    assert run("keys", "retire", first[0]).stdout == f"retired: {first[0]}\n"
+    states = [line.split()[2] for line in run("keys", "list").stdout.splitlines()[1:]]
+    assert states == ["retired", "old", "signing"]
+    run("keys", "reseal", USERS_SEALING_KEY="A" * 43, USERS_SEALING_KEY_PREVIOUS=SEALING_KEY)
+    assert "sealing key" in run("migrate", code=2).stderr
 
 
 async def test_it_serves_until_it_is_told_to_stop(
@@ -209,3 +225,21 @@ def test_the_document_is_the_committed_one_and_valid(run: Run, environment: dict
     printed = run("openapi").stdout
     assert printed == OPENAPI_FILE.read_text(), "run ./dev openapi"
     validate(json.loads(printed))
+
+
+def test_an_admins_second_factor_is_removed(run: Run, environment: dict[str, str]) -> None:
+    run("migrate")
+    run("create-admin", "--email", "a@b.example", "--name", "x", stdin=PASSWORD)
+    path = environment["USERS_DATABASE_URL"].removeprefix("sqlite+aiosqlite:///")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO second_factors (user_id, sealed, created_at, confirmed_at)"
+            " SELECT id, 'x', created_at, created_at FROM users"
+        )
+        connection.execute("INSERT INTO recovery_codes SELECT id, 'x' FROM users")
+    done = run("remove-second-factor", "--email", "A@b.example")
+    assert done.stdout == "second factor: removed\n"
+    assert rows(environment, "SELECT * FROM second_factors") == []
+    assert rows(environment, "SELECT * FROM recovery_codes") == []
+    done = run("remove-second-factor", "--email", "nobody@b.example", code=2)
+    assert done.stderr == "users_service: no account has this e-mail address\n"

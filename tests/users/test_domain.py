@@ -271,6 +271,6 @@ def test_keys_follow_each_other() -> None:
     assert signing_key([new, old], NOW + timedelta(minutes=5)) == new
     # The new one is published before it signs, the old one as long as its tokens are good.
     assert published_keys([new, old], NOW) == [old, new]
-    assert published_keys([old, new], NOW + timedelta(minutes=21)) == [old, new]
-    assert published_keys([old, new], NOW + timedelta(minutes=21, seconds=1)) == [new]
+    assert published_keys([old, new], NOW + timedelta(minutes=21, seconds=45)) == [old, new]
+    assert published_keys([old, new], NOW + timedelta(minutes=21, seconds=46)) == [new]
     assert published_keys([replace(new, generation=1)], NOW - timedelta(days=1)) != []

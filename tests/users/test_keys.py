@@ -16,6 +16,7 @@ from tests.users.api import Api
 from tests.users.conftest import settings_for
 from tools.mysql import MySQLServer
 from users_service.app import create_app, open_use_cases
+from users_service.domain.audit import Entry
 from users_service.domain.keys import SigningKey
 from users_service.errors import StoreUnavailableError, UnreadableKeyError
 from users_service.service.keys import KEPT_SECONDS, KeyRing, Sealing
@@ -40,7 +41,7 @@ class FakeKeyStore:
             raise StoreUnavailableError("away")
         return list(self.keys)
 
-    async def add_signing_key(self, key: SigningKey) -> bool:
+    async def add_signing_key(self, key: SigningKey, entry: Entry | None = None) -> bool:
         if any(known.generation == key.generation for known in self.keys):
             return False
         self.keys.append(key)

@@ -95,3 +95,66 @@ async def test_a_database_that_is_away_is_said_to_be(tmp_path: Path) -> None:
         await migrate(f"sqlite+aiosqlite:///{tmp_path}/no/such/folder/users.db")
     with pytest.raises(StoreUnavailableError):
         await migrate("mysql+aiomysql://u:p@127.0.0.1:1/users")
+
+
+# What the code before revision 0002 says to each table, written down as it was then.
+_BEFORE = (
+    "INSERT INTO users (id, email, email_key, password_hash, full_name, name_key, role, timezone,"
+    " phone, birth_date, status, version, created_at, updated_at) VALUES ('u1', 'a@b.example',"
+    " 'a@b.example', 'hash', 'Ana', 'ana', 'doctor', 'UTC', NULL, NULL, 'active', 1,"
+    " '2026-03-02 08:00:00', '2026-03-02 08:00:00')",
+    "INSERT INTO doctor_profiles (user_id, specialty, specialty_key, bio, accepting_patients,"
+    " version) VALUES ('u1', '', 'key', '', 1, 1)",
+    "INSERT INTO refresh_families (id, user_id, created_at)"
+    " VALUES ('f1', 'u1', '2026-03-02 08:00:00')",
+    "INSERT INTO refresh_tokens (digest, family_id, number, spent_at, expires_at)"
+    " VALUES ('d1', 'f1', 1, NULL, '2026-04-02 08:00:00')",
+    "INSERT INTO login_attempts (address, email_digest, at)"
+    " VALUES ('192.0.2.1', 'digest', '2026-03-02 08:00:00')",
+    "INSERT INTO signing_keys (generation, key_id, public_pem, sealed, signs_from)"
+    " VALUES (1, 'k1', 'pem', 'sealed', '2026-03-02 08:00:00')",
+    "INSERT INTO services (name, scope, public_pem, updated_at)"
+    " VALUES ('files', 'erase', 'pem', '2026-03-02 08:00:00')",
+    "INSERT INTO used_assertions (service, token_digest, expires_at)"
+    " VALUES ('files', 'digest', '2026-03-02 08:00:00')",
+    "UPDATE users SET password_hash = 'other' WHERE id = 'u1' AND password_hash = 'hash'",
+    "UPDATE users SET full_name = 'Bo', name_key = 'bo', status = 'active', version = 2"
+    " WHERE id = 'u1' AND version = 1",
+    "UPDATE doctor_profiles SET bio = 'bio', version = 2 WHERE user_id = 'u1' AND version = 1",
+    "UPDATE refresh_tokens SET spent_at = '2026-03-02 08:00:00'"
+    " WHERE digest = 'd1' AND spent_at IS NULL",
+    "UPDATE refresh_families SET ended_at = '2026-03-02 08:00:00'"
+    " WHERE id = 'f1' AND ended_at IS NULL",
+    "UPDATE services SET scope = 'names:read' WHERE name = 'files'",
+    "SELECT id, email, full_name, role, timezone, phone, birth_date, status, version, created_at,"
+    " updated_at, password_hash, email_key FROM users WHERE email_key = 'a@b.example'",
+    "SELECT u.id, full_name, specialty, bio, timezone, accepting_patients, d.version"
+    " FROM doctor_profiles d JOIN users u ON d.user_id = u.id WHERE u.role = 'doctor'",
+    "SELECT t.digest, t.family_id, t.number, t.expires_at, t.spent_at, f.ended_at, f.user_id"
+    " FROM refresh_tokens t JOIN refresh_families f ON t.family_id = f.id WHERE t.digest = 'd1'",
+    "SELECT email_digest, at FROM login_attempts WHERE address = '192.0.2.1' ORDER BY at DESC",
+    "SELECT generation, key_id, public_pem, sealed, signs_from FROM signing_keys",
+    "SELECT name, scope, public_pem FROM services WHERE name = 'files'",
+    "DELETE FROM refresh_tokens WHERE expires_at < '2026-05-01 00:00:00'",
+    "DELETE FROM refresh_families WHERE NOT EXISTS"
+    " (SELECT 1 FROM refresh_tokens WHERE refresh_tokens.family_id = refresh_families.id)",
+    "DELETE FROM login_attempts WHERE at < '2026-05-01 00:00:00'",
+    "DELETE FROM used_assertions WHERE expires_at < '2026-05-01 00:00:00'",
+)
+
+
+async def test_the_version_before_works_beside_the_newest_revision(empty_url: str) -> None:
+    await migrate(empty_url)
+    engine = make_engine(empty_url, pool_size=1)
+
+    def say() -> None:
+        with engine.connect() as connection:
+            for statement in _BEFORE:
+                done = connection.exec_driver_sql(statement)
+                count = len(done.fetchall()) if done.returns_rows else done.rowcount
+                assert count == 1, statement
+
+    try:
+        await greenlet_spawn(say)
+    finally:
+        await greenlet_spawn(engine.dispose)

@@ -19,13 +19,17 @@ PEOPLE: Final = frozenset({"patient", "doctor", "admin"})
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent the request, as its token says; `token` is passed on to other services."""
+    """Who sent the request, as its token says; `token` is passed on to other services.
+
+    `session` is the sign-in that the token came from (`sid`), "" where it names none.
+    """
 
     id: str
     role: str
     name: str
     scope: frozenset[str]
     token: str
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,4 +127,12 @@ async def verify(token: str, verifier: JWTVerifier) -> Claims:
 
 
 def _caller(token: str, claims: Claims) -> Caller:
-    return Caller(claims.subject, claims.role, claims.name or "", claims.scope, token)
+    session = claims.raw.get("sid")
+    return Caller(
+        claims.subject,
+        claims.role,
+        claims.name or "",
+        claims.scope,
+        token,
+        session if isinstance(session, str) else "",
+    )

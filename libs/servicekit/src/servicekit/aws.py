@@ -18,6 +18,7 @@ _REFUSED = frozenset(
         "ConditionalCheckFailedException",
         "NoSuchKey",
         "NoSuchVersion",
+        "MessageRejected",
         "404",
     }
 )
@@ -76,7 +77,7 @@ async def open_client(
     read_timeout: float = 5.0,
     **config: Any,
 ) -> AsyncIterator[Any]:
-    """A low-level client for `service` ("dynamodb", "s3").
+    """A low-level client for `service` ("dynamodb", "s3", "ses").
 
     Retries are left to the caller (one attempt), who knows which calls may be sent again and by
     when the answer is due. Parameters are not validated against the service model: the stores

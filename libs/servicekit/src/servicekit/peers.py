@@ -82,7 +82,7 @@ class Peer:
             PeerUnavailableError: no answer in time, a 5xx or 429, or something that isn't JSON.
         """
         quoted = {name: quote(text, safe="") for name, text in (parts or {}).items()}
-        operation = f"{method} {pattern}"
+        operation = f"{method} {pattern.partition('?')[0]}"
         with self._calls.call(operation) as call:
             headers = _headers(call, token)
             try:

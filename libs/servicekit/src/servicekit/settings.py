@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import sys
+from ipaddress import ip_address
 from typing import Annotated, ClassVar, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -102,14 +103,64 @@ class ServiceSettings(BaseSettings):
             return self.allowed_origins
         return ("*",) if self.environment == "development" else ()
 
+    def unsafe(self) -> dict[str, str]:
+        """What production refuses, and what it would take; by the names of settings.
+
+        A service adds its own. A name that is no setting's is a variable of the environment.
+        """
+        found = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if name.endswith("_endpoint") and value is not None:
+                found[name] = "is of an emulator, so it is unset"
+            elif name.endswith(("_url", "_issuer")) and isinstance(value, str) and _is_here(value):
+                found[name] = "is not on this machine"
+        if self.token_issuer == DEVELOPMENT_ISSUER:
+            found |= {"token_issuer": "is the platform's own"}
+        if "*" in self.cors_origins:
+            found["allowed_origins"] = "names origins"
+        if self.log_level == "debug":
+            found["log_level"] = "is at least info"
+        return found | _unsafe_aws()
+
     @model_validator(mode="after")
-    def _take_no_default_in_production(self) -> Self:
+    def _take_nothing_of_development_in_production(self) -> Self:
         if self.environment == "production":
+            kind = type(self)
             unsaid = [n for n in self.said_in_production if n not in self.model_fields_set]
+            unsafe = {n: why for n, why in self.unsafe().items() if n not in unsaid}
+            faults = [f"{_variable(kind, name)} {why}" for name, why in unsafe.items()]
             if unsaid:
-                names = ", ".join(_variable(type(self), name) for name in unsaid)
-                raise ValueError(f"production takes no default for {names}")
+                names = ", ".join(_variable(kind, name) for name in unsaid)
+                faults.insert(0, f"production takes no default for {names}")
+            if unsafe:
+                faults[bool(unsaid)] = f"in production {faults[bool(unsaid)]}"
+            if faults:
+                raise ValueError("; ".join(faults))
         return self
+
+
+def _is_here(url: str) -> bool:
+    """Whether an address is of the very machine that asks."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def _unsafe_aws() -> dict[str, str]:
+    """What botocore reads by itself: an emulator's credentials and its address."""
+    found = {
+        name: "is not an emulator's"
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        if os.environ.get(name) == "test"
+    }
+    addresses = [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]
+    return found | dict.fromkeys(sorted(addresses), "is of an emulator, so it is unset")
 
 
 S = TypeVar("S", bound=BaseSettings)

@@ -1,5 +1,6 @@
 """What tests of a service need: a clock of their own, tokens of their own, the real app."""
 
+import asyncio
 import json
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from servicekit.mail import Mail
 from servicekit.settings import DEFAULT_AUDIENCE, DEVELOPMENT_ISSUER
 
 
@@ -29,6 +31,36 @@ class FakeClock:
     def advance(self, delta: timedelta) -> None:
         """Moves the clock."""
         self.now += delta
+
+
+class FakeMailer:
+    """A Mailer that keeps what it is given; it can fail, and hang.
+
+    Attributes:
+        sent: what was taken, in order.
+        tries: how often something was given.
+        error: what each try raises; None to take it.
+        free: cleared, every try hangs until it is set again.
+        reached: set when something is given, and again when it was taken.
+    """
+
+    def __init__(self) -> None:
+        self.sent: list[Mail] = []
+        self.tries = 0
+        self.error: Exception | None = None
+        self.free = asyncio.Event()
+        self.free.set()
+        self.reached = asyncio.Event()
+
+    async def send(self, mail: Mail) -> None:
+        """Keeps it, or raises `error`."""
+        self.tries += 1
+        self.reached.set()
+        await self.free.wait()
+        if self.error is not None:
+            raise self.error
+        self.sent.append(mail)
+        self.reached.set()
 
 
 class TokenMint:

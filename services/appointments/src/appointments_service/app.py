@@ -11,9 +11,10 @@ from prometheus_client import Counter
 
 from appointments_service import __version__
 from appointments_service.directory_users import UsersDirectory
-from appointments_service.handlers import BOOKINGS, CLINIC, CLOCK, SCHEDULES
+from appointments_service.handlers import BOOKINGS, CLINIC, CLOCK, ERASING, SCHEDULES
 from appointments_service.routes import OPERATIONS, PROBLEMS
 from appointments_service.service.bookings import CHANGES, Bookings
+from appointments_service.service.erasing import Erasing
 from appointments_service.service.hours import HoursCache
 from appointments_service.service.schedules import Schedules
 from appointments_service.settings import Settings
@@ -99,6 +100,7 @@ def create_app(
             app[BOOKINGS] = Bookings(
                 store, directory, hours, clock, new_id, clinic, _counted_changes(app)
             )
+            app[ERASING] = Erasing(store, clock)
             app[HEALTH].checks["dynamodb"] = store.ping
             yield
 

@@ -12,16 +12,19 @@ from appointments_service.domain import appointments
 from appointments_service.domain.appointments import Actor, Status
 from appointments_service.errors import BadPositionError, InvalidFieldError
 from appointments_service.service.bookings import Bookings, Done, Idempotency
+from appointments_service.service.erasing import Erasing
 from appointments_service.service.schedules import DETAILS, Schedules
 from appointments_service.slot_texts import encode_slots
 from appointments_service.store import Selection
+from servicekit.audit import audit_read
 from servicekit.auth import Caller
 from servicekit.operations import Call, answer, etag, no_content
-from servicekit.paging import decode_cursor, encode_cursor
+from servicekit.paging import Paged, decode_cursor, encode_cursor
 from servicekit.wire import NoQuery, Nothing, parse_date
 
 BOOKINGS = web.AppKey("bookings", Bookings)
 SCHEDULES = web.AppKey("schedules", Schedules)
+ERASING = web.AppKey("erasing", Erasing)
 CLOCK = web.AppKey[Callable[[], datetime]]("clock")
 CLINIC = web.AppKey("clinic", ZoneInfo)
 
@@ -171,6 +174,7 @@ async def list_appointments(call: Call[Nothing, schemas.AppointmentFilter]) -> w
     found, position = await call.request.app[BOOKINGS].appointments(
         _actor(caller), selection, query.limit, _position(decode_cursor(name, query.cursor), 3)
     )
+    audit_read(call, [one.patient_id for one in found])
     return answer(
         schemas.AppointmentList(
             items=[schemas.Appointment.of(one) for one in found],
@@ -182,12 +186,14 @@ async def list_appointments(call: Call[Nothing, schemas.AppointmentFilter]) -> w
 async def get_appointment(call: Call[Nothing, NoQuery]) -> web.Response:
     """One appointment."""
     found = await call.request.app[BOOKINGS].appointment(_actor(call.caller), call.path["id"])
+    audit_read(call, [found.patient_id])
     return _appointment(found, 200)
 
 
 async def get_history(call: Call[Nothing, NoQuery]) -> web.Response:
     """All that happened to an appointment."""
     found = await call.request.app[BOOKINGS].appointment(_actor(call.caller), call.path["id"])
+    audit_read(call, [found.patient_id])
     return answer(schemas.History.of(found))
 
 
@@ -219,6 +225,26 @@ async def _change(call: Call[Nothing, NoQuery], status: Status) -> web.Response:
         _actor(call.caller), call.path["id"], status, call.if_match
     )
     return _appointment(changed, 200)
+
+
+async def list_ids_to_erase(call: Call[Nothing, Paged]) -> web.Response:
+    """A page of the ids of a patient's appointments."""
+    patient_id, limit = call.path["patient_id"], call.query.limit
+    name = f"erasures:{patient_id}"
+    position = _position(decode_cursor(name, call.query.cursor), 1)
+    erasing, after = call.request.app[ERASING], position[0] if position is not None else ""
+    found = await erasing.appointment_ids(patient_id, after, limit + 1)
+    page = found[:limit]
+    more = len(found) > limit
+    cursor = encode_cursor(name, [page[-1].removeprefix(patient_id)]) if more else None
+    return answer(schemas.AppointmentIds(items=page, next_cursor=cursor))
+
+
+async def erase(call: Call[Nothing, NoQuery]) -> web.Response:
+    """Takes a patient out of some of its appointments."""
+    erasing = call.request.app[ERASING]
+    remaining = await erasing.erase(_actor(call.caller), call.path["patient_id"])
+    return answer(schemas.Erased(remaining=remaining))
 
 
 def _appointment(appointment: appointments.Appointment, status: int) -> web.Response:

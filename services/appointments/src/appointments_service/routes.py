@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from appointments_service import errors, handlers, schemas
-from servicekit.auth import anyone, anyone_or_caller, people
+from servicekit.auth import anyone, anyone_or_caller, people, services
 from servicekit.operations import AnyOperation, Operation
+from servicekit.paging import Paged
 from servicekit.problems import (
     BAD_CURSOR,
     NOT_FOUND,
@@ -64,6 +65,7 @@ _STAFF = people("doctor", "admin", note="its doctor, staff")
 _OWN_SCHEDULE = people("doctor", "admin", note="the doctor's own, staff")
 _SCHEDULE = "/v1/schedules/{doctor_id}"
 _APPOINTMENT = "/v1/appointments/{id}"
+_ERASURE = "/v1/appointments/erasures/{patient_id}"
 
 OPERATIONS: tuple[AnyOperation, ...] = (
     Operation(
@@ -245,5 +247,26 @@ OPERATIONS: tuple[AnyOperation, ...] = (
         answers={200: schemas.Appointment},
         problems=(errors.WrongStatusError, errors.TooEarlyError, *_STORE),
         versioned=True,
+    ),
+    Operation(
+        method="GET",
+        path=_ERASURE,
+        handler=handlers.list_ids_to_erase,
+        access=services("erase"),
+        summary="The ids of a patient's appointments",
+        query=Paged,
+        answers={200: schemas.AppointmentIds},
+        problems=(errors.BadPositionError, *_STORE),
+    ),
+    Operation(
+        method="POST",
+        path=_ERASURE,
+        handler=handlers.erase,
+        access=services("erase"),
+        summary="Take a patient whose account is closed out of its appointments",
+        description="Names, reasons, notes and stored answers go, some with each call; times, "
+        "statuses and ids stay. To be called until nothing remains; may be repeated.",
+        answers={200: schemas.Erased},
+        problems=_STORE,
     ),
 )

@@ -320,6 +320,16 @@ class History(Page[Change]):
         )
 
 
+class AppointmentIds(Page[str]):
+    """The ids of a patient's appointments."""
+
+
+class Erased(Wire):
+    """How far an erasure has come; `remaining`: call again, there may be more to do."""
+
+    remaining: bool
+
+
 def _date_or_instant(text: str) -> str:
     try:
         parse_date(text)

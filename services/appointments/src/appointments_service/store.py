@@ -154,5 +154,24 @@ class AppointmentStore(Protocol):
         Raises BadPositionError where no page of this selection ended at `after`.
         """
 
+    async def keys_of_patient(self, patient_id: str, after: str, limit: int) -> list[str]:
+        """A page of the keys of a patient's appointments, consistently and in their order, which
+        no change of an appointment changes; `after` is exclusive.
+        """
+
+    async def personal_appointments(self, patient_id: str, limit: int) -> list[Appointment]:
+        """Some of a patient's appointments that are personal yet, consistently."""
+
+    async def replace(self, before: Appointment, after: Appointment) -> bool:
+        """Replaces an appointment whose claims and tallies stay; False if it isn't `before` any
+        more, or is being changed by others.
+        """
+
+    async def forget_answers(self, caller_id: str, limit: int) -> bool:
+        """Deletes so many of a caller's stored answers; whether there may be more."""
+
+    async def forget_answers_about(self, caller_id: str, patient_id: str) -> None:
+        """Deletes a caller's stored answers that tell of a patient."""
+
     async def ping(self) -> None:
         """Raises if the store is away."""

@@ -16,21 +16,26 @@ class AppointmentsPeer:
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
 
-    async def require_visible(self, appointment_id: str, token: str) -> None:
-        """Lets a caller pass who may see the appointment.
+    async def require_visible(self, appointment_id: str, token: str) -> str:
+        """Lets a caller pass who may see the appointment; whose it is: its patient's id.
 
         Raises:
             NotFoundError: there is none, or not for this caller.
             TokenRefusedError: appointments doesn't take the token.
             AppointmentsUnavailableError: it can't be known just now.
         """
-        status = (await self._get("/v1/appointments/{id}", token, id=appointment_id)).status
+        found = await self._get("/v1/appointments/{id}", token, id=appointment_id)
+        status = found.status
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN):
             raise NotFoundError
         if status == HTTPStatus.UNAUTHORIZED:
             raise TokenRefusedError("the access token is refused")
         if status != HTTPStatus.OK:
             raise AppointmentsUnavailableError(f"appointments answered {status}")
+        patient_id = found.body.get("patient_id") if isinstance(found.body, dict) else None
+        if not isinstance(patient_id, str):
+            raise AppointmentsUnavailableError("appointments did not say whose it is")
+        return patient_id
 
     async def check(self) -> None:
         """Raises AppointmentsUnavailableError unless the service answers, if only to refuse."""

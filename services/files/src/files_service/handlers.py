@@ -1,11 +1,13 @@
 """One handler an operation: parse, call the service, answer."""
 
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import web
 
 from files_service.schemas import (
     DownloadFile,
+    Erased,
     File,
     FileCreate,
     FileCreated,
@@ -13,7 +15,8 @@ from files_service.schemas import (
     FilePage,
     ListFiles,
 )
-from files_service.service import Files
+from files_service.service import Files, Told
+from servicekit.audit import audit_read
 from servicekit.operations import Call, answer, etag, no_content
 from servicekit.paging import decode_cursor, encode_cursor
 from servicekit.problems import BAD_CURSOR, ProblemError
@@ -46,7 +49,9 @@ async def list_files(call: Call[Nothing, ListFiles]) -> web.StreamResponse:
     after = decode_cursor(name, call.query.cursor)
     if after is not None and not isinstance(after, str):
         raise ProblemError(BAD_CURSOR)  # made by somebody who knows how, and not by us
-    files = await call.request.app[FILES].list_available(call.caller, call.query.appointment_id)
+    files = await call.request.app[FILES].list_available(
+        call.caller, call.query.appointment_id, _audited(call)
+    )
     rest = [file for file in files if after is None or file.id > after]
     page = rest[: call.query.limit]
     more = len(rest) > len(page)
@@ -57,7 +62,7 @@ async def list_files(call: Call[Nothing, ListFiles]) -> web.StreamResponse:
 async def get_file(call: Call[Nothing, NoQuery]) -> web.StreamResponse:
     """One file's description."""
     file = await call.request.app[FILES].read(
-        call.caller, call.path["appointment_id"], call.path["file_id"]
+        call.caller, call.path["appointment_id"], call.path["file_id"], _audited(call)
     )
     return answer(File.of(file), headers=etag(file.version))
 
@@ -65,7 +70,7 @@ async def get_file(call: Call[Nothing, NoQuery]) -> web.StreamResponse:
 async def download_file(call: Call[Nothing, DownloadFile]) -> web.StreamResponse:
     """A URL to read the file by, or a redirect to it."""
     download = await call.request.app[FILES].download(
-        call.caller, call.path["appointment_id"], call.path["file_id"]
+        call.caller, call.path["appointment_id"], call.path["file_id"], _audited(call)
     )
     if call.query.redirect:
         headers = {"Location": download.url, **_NO_STORE}
@@ -79,3 +84,13 @@ async def delete_file(call: Call[Nothing, NoQuery]) -> web.StreamResponse:
         call.caller, call.path["appointment_id"], call.path["file_id"], call.if_match
     )
     return no_content()
+
+
+def _audited(call: Call[Any, Any]) -> Told:
+    return lambda patient_id: audit_read(call, [patient_id])
+
+
+async def erase_files(call: Call[Nothing, NoQuery]) -> web.StreamResponse:
+    """Deletes some of all that there is of an appointment."""
+    remaining = await call.request.app[FILES].erase(call.path["appointment_id"])
+    return answer(Erased(remaining=remaining))

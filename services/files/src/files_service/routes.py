@@ -8,7 +8,7 @@ from files_service.errors import (
     StoreUnavailableError,
     VersionMismatchError,
 )
-from servicekit.auth import people
+from servicekit.auth import people, services
 from servicekit.operations import AnyOperation, Operation
 from servicekit.problems import (
     FORBIDDEN,
@@ -133,5 +133,16 @@ OPERATIONS: list[AnyOperation] = [
         answers={204: None},
         problems=(*_ALWAYS, ForbiddenError),
         versioned=True,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/files/erasures/{appointment_id}",
+        handler=handlers.erase_files,
+        access=services("erase"),
+        summary="Delete all files of an appointment whose patient's account is closed",
+        description="Every version of them, pending ones too, some with each call. To be called "
+        "until nothing remains; may be repeated.",
+        answers={200: schemas.Erased},
+        problems=(StoreUnavailableError,),
     ),
 ]

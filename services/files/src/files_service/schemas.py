@@ -105,6 +105,12 @@ class FilePage(Page[File]):
     """One page of an appointment's available files."""
 
 
+class Erased(Wire):
+    """How far an erasure has come; `remaining`: call again, there may be more to do."""
+
+    remaining: bool
+
+
 class ListFiles(Paged):
     """Which files."""
 

@@ -43,11 +43,19 @@ _LONGEST_PAUSE = 1.0
 class Appointments(Protocol):
     """The service that knows who may see an appointment, and so its files."""
 
-    async def require_visible(self, appointment_id: str, token: str) -> None:
-        """Raises NotFoundError for a caller who may not see it.
+    async def require_visible(self, appointment_id: str, token: str) -> str:
+        """The id of its patient. Raises NotFoundError for a caller who may not see it.
 
         And TokenRefusedError, AppointmentsUnavailableError where nobody can say.
         """
+
+
+Told = Callable[[str], None]
+"""Learns the id of whom something is about to be told of."""
+
+
+def untold(_patient_id: str) -> None:
+    """For callers who tell nobody."""
 
 
 class Files:
@@ -170,21 +178,30 @@ class Files:
         if not inspector.matches():
             raise ContentMismatchError(f"the bytes are not {file.content_type}")
 
-    async def list_available(self, caller: Caller, appointment_id: str) -> list[File]:
+    async def list_available(
+        self, caller: Caller, appointment_id: str, told: Told = untold
+    ) -> list[File]:
         """The files that can be read, oldest first."""
-        await self._appointments.require_visible(appointment_id, caller.token)
+        patient_id = await self._appointments.require_visible(appointment_id, caller.token)
         stored = await self._store.load_index(appointment_id)
+        told(patient_id)
         return stored.index.available()
 
-    async def read(self, caller: Caller, appointment_id: str, file_id: str) -> File:
+    async def read(
+        self, caller: Caller, appointment_id: str, file_id: str, told: Told = untold
+    ) -> File:
         """One file, available or still pending."""
-        await self._appointments.require_visible(appointment_id, caller.token)
+        patient_id = await self._appointments.require_visible(appointment_id, caller.token)
         stored = await self._store.load_index(appointment_id)
-        return stored.index.find(file_id)
+        file = stored.index.find(file_id)
+        told(patient_id)
+        return file
 
-    async def download(self, caller: Caller, appointment_id: str, file_id: str) -> Download:
+    async def download(
+        self, caller: Caller, appointment_id: str, file_id: str, told: Told = untold
+    ) -> Download:
         """A URL that reads the file. Raises NotAvailableError for a pending one."""
-        file = await self.read(caller, appointment_id, file_id)
+        file = await self.read(caller, appointment_id, file_id, told)
         if file.status is not Status.AVAILABLE:
             raise NotAvailableError(f"the file is {file.status}")
         expires_at = self._clock() + DOWNLOAD_LIFETIME
@@ -223,6 +240,14 @@ class Files:
         )
         if file_id in index.files:
             await self._store.withdraw(file)
+
+    async def erase(self, appointment_id: str) -> bool:
+        """Deletes all files of an appointment whose patient's account is closed, for good.
+
+        Every version goes, for this is no end of a file but of what was known of a person. Each
+        call deletes some; whether there may be more. May be repeated.
+        """
+        return await self._store.erase(appointment_id)
 
     def _deleting(
         self, index: Index, file_id: str, by: str, admitted: Collection[int] | None

@@ -71,5 +71,11 @@ class FileStore(Protocol):
     async def sign_download(self, file: File, disposition: str, lifetime: timedelta) -> str:
         """A URL that reads the published file, with its type and this `Content-Disposition`."""
 
+    async def erase(self, appointment_id: str) -> bool:
+        """Deletes versions of all that there is of an appointment, for good and so many at once.
+
+        The index goes first, so nothing can be read of it any more. Whether there may be more.
+        """
+
     async def check(self) -> None:
         """Raises StoreUnavailableError unless the store can be used."""

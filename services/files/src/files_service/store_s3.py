@@ -248,6 +248,31 @@ class S3FileStore:
             )
         return url
 
+    async def erase(self, appointment_id: str) -> bool:
+        """See FileStore. At most a page of versions under each of three prefixes."""
+        index = _index(appointment_id)
+        prefixes = (index, f"incoming/{appointment_id}/", f"clean/{appointment_id}/")
+        return any([await self._erase_under(prefix, only=index) for prefix in prefixes])
+
+    async def _erase_under(self, prefix: str, only: str) -> bool:
+        """Deletes a page of what begins with `prefix`, a folder or the one object `only`."""
+        with classified():
+            page = await self._client.list_object_versions(Bucket=self._bucket, Prefix=prefix)
+        versions = [
+            {"Key": version["Key"], "VersionId": version["VersionId"]}
+            for version in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+            if prefix.endswith("/") or version["Key"] == only
+        ]
+        if versions:
+            with classified():
+                answer = await self._client.delete_objects(
+                    Bucket=self._bucket, Delete={"Objects": versions, "Quiet": True}
+                )
+            if answer.get("Errors"):
+                raise StoreUnavailableError(f"S3: {answer['Errors'][0].get('Code')}")
+        truncated: bool = page.get("IsTruncated", False)
+        return truncated
+
     async def check(self) -> None:
         """See FileStore."""
         try:

@@ -2,42 +2,66 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
 
+import aiohttp
 import structlog
 from aiohttp import web
 from prometheus_client import Gauge
 
 from jwtverify import JWTVerifier
-from servicekit.app import VERIFIER, build_app, calls_to_store
+from servicekit.app import VERIFIER, build_app, calls_to_peer, calls_to_store
 from servicekit.calls import Calls
 from servicekit.health import HEALTH, METRICS
+from servicekit.mail import Mailer, Outbox, open_outbox
+from servicekit.peers import Peer
 from users_service import __version__
+from users_service.domain.keys import RegisteredService
 from users_service.errors import StoreUnavailableError
+from users_service.handlers.closing import EXPORTS
 from users_service.handlers.common import USE_CASES, load_account
+from users_service.neighbours import HTTPNeighbours
 from users_service.routes import OPERATIONS, PROBLEMS
+from users_service.sealing import read_sealing
 from users_service.service import UseCases
 from users_service.service.accounts import Accounts, Directory, Leases
+from users_service.service.attempts import Attempts
+from users_service.service.audit import Audit
 from users_service.service.clients import Clients
-from users_service.service.keys import KeyRing, Sealing
+from users_service.service.closing import Closing
+from users_service.service.erasing import Erasing
+from users_service.service.exports import Exports
+from users_service.service.keys import KeyRing
+from users_service.service.mails import Mails, Post
+from users_service.service.password_changes import PasswordChanges
 from users_service.service.passwords import PasswordHasher
+from users_service.service.registrations import Registrations
+from users_service.service.rotation import Rotation
+from users_service.service.second_factors import SecondFactors
 from users_service.service.sessions import Sessions
 from users_service.service.tokens import TokenIssuer
 from users_service.settings import UsersSettings
 from users_service.store import Store
 from users_service.store_mysql import classify
 from users_service.store_mysql import open_store as open_database
+from users_service.store_mysql.access import Access
 
 log = structlog.get_logger()
 
 Clock = Callable[[], datetime]
 Wait = Callable[[float], Awaitable[None]]
 OpenStore = Callable[[UsersSettings, Calls], AbstractAsyncContextManager[Store]]
+OpenMailer = Callable[[UsersSettings, web.Application], AbstractAsyncContextManager[Mailer | None]]
 
 FORGET_SECONDS: Final = 3600.0
+NEIGHBOUR_SECONDS: Final = 10.0
+
+# What this service may do at the others; it issues the token itself, so it is registered nowhere.
+_SELF: Final = RegisteredService("users", frozenset({"erase"}), "")
 
 
 def now_utc() -> datetime:
@@ -50,7 +74,45 @@ def open_configured_store(
 ) -> AbstractAsyncContextManager[Store]:
     """The database that the settings name."""
     url = settings.database_url.get_secret_value()
-    return open_database(url, pool_size=settings.database_pool_size, calls=calls)
+    read_url = settings.database_read_url
+    return open_database(
+        url,
+        pool_size=settings.database_pool_size,
+        calls=calls,
+        access=_access(settings),
+        read_url=None if read_url is None else read_url.get_secret_value(),
+    )
+
+
+def _access(settings: UsersSettings) -> Access:
+    passwords = None
+    if settings.database_auth == "rds-iam":
+        # AWS's client takes memory, so only where it is needed.
+        from users_service.iam import rds_passwords
+
+        passwords = rds_passwords(settings.region)
+    return Access(settings.database_tls_ca, passwords)
+
+
+@asynccontextmanager
+async def open_configured_mailer(
+    settings: UsersSettings, app: web.Application
+) -> AsyncIterator[Mailer | None]:
+    """What the settings say sends mail; None where it is off."""
+    if settings.mail == "off":
+        yield None
+        return
+    # The AWS client takes more memory than all the rest of an instance that sends no mail.
+    from servicekit.aws import classify as classify_aws
+    from servicekit.mail_ses import open_ses
+
+    async with open_ses(
+        sender=settings.mail_from,
+        region=settings.region,
+        endpoint=settings.ses_endpoint,
+        calls=calls_to_store(app, "ses", classify_aws),
+    ) as mailer:
+        yield mailer
 
 
 async def migrate_database(settings: UsersSettings) -> None:
@@ -58,16 +120,28 @@ async def migrate_database(settings: UsersSettings) -> None:
     # Alembic takes a while to import, and no serving process needs it.
     from users_service.store_mysql.migrating import migrate
 
-    await migrate(settings.database_url.get_secret_value())
+    await migrate(settings.database_url.get_secret_value(), access=_access(settings))
 
 
 @asynccontextmanager
 async def open_use_cases(
-    settings: UsersSettings, store: Store, clock: Clock, wait: Wait = asyncio.sleep
+    settings: UsersSettings,
+    store: Store,
+    clock: Clock,
+    wait: Wait = asyncio.sleep,
+    post: Post | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[UseCases]:
-    """The use cases over a store; their threads live until the end of the context."""
-    sealing = Sealing(settings.sealing_key_bytes)
-    keys = KeyRing(store, sealing, clock)
+    """The use cases over a store; their threads live until the end of the context.
+
+    Args:
+        post: where mails are left; None for a command, which sends none.
+
+    Raises SealingKeyUnavailableError.
+    """
+    sealing = await read_sealing(settings)
+    keys = KeyRing(store, sealing, clock, monotonic)
+    audit = Audit(store, clock, kept=settings.audit_kept)
     tokens = TokenIssuer(
         keys, issuer=settings.token_issuer, audience=settings.token_audience, clock=clock
     )
@@ -77,21 +151,38 @@ async def open_use_cases(
         parallelism=settings.argon2_parallelism,
         workers=settings.hash_workers,
     ) as passwords:
+        attempts = Attempts(store, clock)
+        factor_sealing = sealing.of(b"users: second factors")
+        factors = SecondFactors(store, passwords, attempts, factor_sealing, clock, audit)
         leases = Leases(settings.doctor_lease_seconds, wait)
+        mails = Mails(store, post or Outbox(None), base=settings.public_url, clock=clock)
+        sessions = Sessions(
+            store,
+            passwords,
+            tokens,
+            attempts,
+            factors,
+            refresh_key=sealing.refresh_key,
+            lifetime=settings.refresh_token_lifetime,
+            clock=clock,
+            audit=audit,
+        )
         yield UseCases(
-            accounts=Accounts(store, passwords, clock, leases),
-            directory=Directory(store, leases),
-            sessions=Sessions(
-                store,
-                passwords,
-                tokens,
-                refresh_key=sealing.refresh_key,
-                lifetime=settings.refresh_token_lifetime,
-                clock=clock,
-            ),
-            clients=Clients(store, tokens, clock),
+            accounts=Accounts(store, passwords, clock, leases, audit),
+            directory=Directory(store, leases, audit),
+            sessions=sessions,
+            factors=factors,
+            clients=Clients(store, tokens, clock, audit),
             keys=keys,
+            rotation=Rotation(store, sealing, clock),
             passwords=passwords,
+            password_changes=PasswordChanges(store, passwords, sessions, mails, clock, audit),
+            registrations=Registrations(
+                store, passwords, mails, clock, audit, settings.confirms_registrations
+            ),
+            audit=audit,
+            closing=Closing(store, clock, leases, audit),
+            tokens=tokens,
         )
 
 
@@ -99,12 +190,15 @@ def create_app(
     settings: UsersSettings,
     *,
     open_store: OpenStore = open_configured_store,
+    open_mailer: OpenMailer = open_configured_mailer,
     clock: Clock = now_utc,
     wait: Wait = asyncio.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> web.Application:
     """The service as an application; what it needs is opened when it starts.
 
-    Starting raises UnreadableKeyError where the sealing key is not the database's. A database
+    Starting raises UnreadableKeyError where the sealing key is not the database's, and
+    SealingKeyUnavailableError where it can't be read from where it is kept. A database
     that is away is no reason not to start: it is asked again when it is needed.
     """
 
@@ -112,8 +206,10 @@ def create_app(
         async with AsyncExitStack() as stack:
             calls = calls_to_store(app, settings.database_kind, classify)
             store = await stack.enter_async_context(open_store(settings, calls))
+            mailer = await stack.enter_async_context(open_mailer(settings, app))
+            outbox = await stack.enter_async_context(open_outbox(mailer, wait=wait))
             use_cases = await stack.enter_async_context(
-                open_use_cases(settings, store, clock, wait)
+                open_use_cases(settings, store, clock, wait, outbox, monotonic)
             )
             app[USE_CASES] = use_cases
             app[VERIFIER] = JWTVerifier(
@@ -133,7 +229,10 @@ def create_app(
                 await use_cases.keys.ensure()
             except StoreUnavailableError as error:
                 log.warning("started without the database", reason=str(error))
-            await stack.enter_async_context(_forgetting(store, clock))
+            await stack.enter_async_context(_forgetting(store, use_cases.audit, clock))
+            neighbours = await stack.enter_async_context(_neighbours(app, settings, use_cases))
+            app[EXPORTS] = Exports(store, neighbours, clock)
+            await stack.enter_async_context(_erasing(app, store, neighbours, clock))
             yield
 
     return build_app(
@@ -148,7 +247,7 @@ def create_app(
 
 
 @asynccontextmanager
-async def _forgetting(store: Store, clock: Clock) -> AsyncIterator[None]:
+async def _forgetting(store: Store, audit: Audit, clock: Clock) -> AsyncIterator[None]:
     """Deletes what is over, about every hour; not all instances at one moment."""
 
     async def forget() -> None:
@@ -156,10 +255,59 @@ async def _forgetting(store: Store, clock: Clock) -> AsyncIterator[None]:
             await asyncio.sleep(FORGET_SECONDS * random.uniform(0.5, 1.5))
             try:
                 log.info("forgot what is over", rows=await store.forget(clock()))
+                log.info("forgot entries of the audit log", rows=await audit.forget())
             except StoreUnavailableError as error:
                 log.warning("could not forget what is over", reason=str(error))
 
     task = asyncio.create_task(forget(), name="forgetting")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def _neighbours(
+    app: web.Application, settings: UsersSettings, use_cases: UseCases
+) -> AsyncIterator[HTTPNeighbours]:
+    """The other services, by connections that live until the end of the context."""
+
+    async def token() -> str:
+        return (await use_cases.tokens.for_service(_SELF)).text
+
+    # No cookies: a session with a jar would carry one answer's into another caller's request.
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+
+        def peer(name: str, url: str) -> Peer:
+            return Peer(session, url, NEIGHBOUR_SECONDS, calls=calls_to_peer(app, name))
+
+        yield HTTPNeighbours(
+            peer("appointments", settings.appointments_url),
+            peer("files", settings.files_url),
+            token,
+        )
+
+
+@asynccontextmanager
+async def _erasing(
+    app: web.Application, store: Store, neighbours: HTTPNeighbours, clock: Clock
+) -> AsyncIterator[None]:
+    """Erases at the other services what they keep of closed accounts."""
+    pending = Gauge(
+        "erasures_pending",
+        "Closed accounts that the other services may keep something of, as last looked",
+        registry=app[METRICS].registry,
+    )
+    erasing = Erasing(
+        store,
+        neighbours,
+        clock,
+        due=app[USE_CASES].closing.erasures_due,
+        seen=pending.set,
+    )
+    task = asyncio.create_task(erasing.run(), name="erasing")
     try:
         yield
     finally:

@@ -32,6 +32,34 @@ class BadCredentialsError(UsersError):
     """No active account has this e-mail address and this password."""
 
 
+class SecondFactorRequiredError(UsersError):
+    """The password is right, and the account's second factor wasn't given."""
+
+
+class WrongCodeError(UsersError):
+    """The code is not the second factor's, or was used before."""
+
+
+class NoSecondFactorError(UsersError):
+    """The account has no second factor in the state that this needs."""
+
+
+class SecondFactorSetError(UsersError):
+    """The account has a confirmed second factor already."""
+
+
+class UnknownSessionError(UsersError):
+    """There is no such session of the caller."""
+
+
+class TooBusyError(UsersError):
+    """More passwords wait to be hashed than can be in time; `retry_after` is in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"try again in {retry_after} seconds")
+        self.retry_after = retry_after
+
+
 class TooManyAttemptsError(UsersError):
     """Too many failed logins lately; `retry_after` says in how many seconds the next may come."""
 
@@ -42,6 +70,14 @@ class TooManyAttemptsError(UsersError):
 
 class InvalidRefreshTokenError(UsersError):
     """The refresh token is unknown, expired, spent, of an ended family or a disabled account."""
+
+
+class InvalidResetTokenError(UsersError):
+    """The mailed token is unknown, expired or spent, or its account is disabled."""
+
+
+class InvalidRegistrationTokenError(UsersError):
+    """The mailed token is unknown, expired or spent."""
 
 
 class InvalidAccountError(UsersError):
@@ -74,6 +110,18 @@ class LastAdminError(UsersError):
 
 class UnreadableKeyError(UsersError):
     """The sealing key doesn't open what is sealed in the database."""
+
+
+class NeighbourUnavailableError(UsersError):
+    """Another service can't be asked just now, or doesn't do what it is asked for."""
+
+
+class KeyChangeRefusedError(UsersError):
+    """The signing keys can't be changed like that now; the text says what to do."""
+
+
+class SealingKeyUnavailableError(UsersError):
+    """The sealing key can't be read from where it is kept."""
 
 
 class StoreUnavailableError(UsersError):

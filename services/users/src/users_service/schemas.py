@@ -16,6 +16,7 @@ from pydantic import (
 from servicekit.paging import Page, Paged
 from servicekit.wire import Date, Id, Instant, Wire, ZoneName
 from users_service.domain import users as domain
+from users_service.domain.audit import Action
 from users_service.domain.passwords import MAX_LENGTH, MIN_LENGTH
 from users_service.domain.users import EMAIL_LENGTH, Role, Status
 
@@ -192,6 +193,32 @@ class Login(Wire):
     )
 
 
+class PasswordChange(Wire):
+    """The present password, and the one that is to be."""
+
+    current_password: Secret
+    new_password: NewPassword
+
+
+class PasswordReset(Wire):
+    """Whose password was forgotten."""
+
+    email: Email
+
+
+class NewPasswordByToken(Wire):
+    """A mailed token, and the password that is to be."""
+
+    token: Secret
+    new_password: NewPassword
+
+
+class RegistrationToken(Wire):
+    """A mailed token."""
+
+    token: Secret
+
+
 class RefreshToken(Wire):
     """A refresh token."""
 
@@ -235,3 +262,129 @@ class JWKS(Wire):
     """The public keys."""
 
     keys: list[JWK]
+
+
+# Of an account or a service, or of nobody at all: then nothing is found.
+AnyId = Annotated[str, StringConstraints(max_length=80)]
+
+
+class AuditQuery(Paged):
+    """Which entries; `from` is included, `to` is not."""
+
+    actor_id: Annotated[AnyId | None, _OrNone] = None
+    subject_id: Annotated[AnyId | None, _OrNone] = None
+    action: Annotated[Action | None, _OrNone] = None
+    from_: Annotated[Instant | None, Field(alias="from")] = None
+    to: Instant | None = None
+
+
+class AuditEntry(Wire):
+    """What was done: by whom, to whom, from where. An account that is closed leaves its id."""
+
+    id: Id
+    at: Instant
+    action: str
+    outcome: str
+    actor_id: str | None
+    actor_role: str | None
+    subject_id: str | None
+    address: str | None
+    request_id: str | None
+    details: str
+
+
+class AuditPage(Page[AuditEntry]):
+    """A page of the audit log, newest first."""
+
+
+class ExportedSession(Wire):
+    """One sign-in and what came of it."""
+
+    id: Id
+    created_at: Instant
+    last_used_at: Instant | None
+    ended_at: Instant | None
+    client: str | None
+
+
+class ExportedSecondFactor(Wire):
+    """That there is a second factor, and since when it counts."""
+
+    created_at: Instant
+    confirmed_at: Instant | None
+
+
+class Export(Wire):
+    """All that is stored of a person. Of appointments, with `history` and `files`, the documents
+    of their services tell.
+    """
+
+    exported_at: Instant
+    account: User
+    doctor: Doctor | None
+    second_factor: ExportedSecondFactor | None
+    sessions: list[ExportedSession]
+    appointments: list[dict[str, Any]]
+
+
+class Session(Wire):
+    """Somewhere the caller is signed in; `client` is what the program called itself at login."""
+
+    id: Id
+    created_at: Instant
+    last_used_at: Instant
+    client: str | None
+    current: bool
+
+
+class SessionPage(Page[Session]):
+    """A page of sessions."""
+
+
+Code = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class PasswordAgain(Wire):
+    """The caller's password, once more."""
+
+    password: Secret
+
+
+class FactorCode(Wire):
+    """A code of the second factor."""
+
+    code: Code
+
+
+class PasswordAndCode(PasswordAgain):
+    """Both of what a login takes."""
+
+    code: Code
+
+
+class NewFactor(Wire):
+    """What an authenticator is told: the secret in base32, or the URI as a QR code."""
+
+    secret: str
+    uri: str
+
+
+class RecoveryCodes(Wire):
+    """Codes that are each good once instead of the second factor's; shown this once."""
+
+    recovery_codes: list[str]
+
+
+class FactorStatus(Wire):
+    """The caller's second factor."""
+
+    enabled: bool
+    confirmed_at: Instant | None
+    recovery_codes_left: int
+    required: bool
+
+
+class FactorPolicy(Wire):
+    """The roles that must have a second factor."""
+
+    roles: Annotated[list[Literal[Role.DOCTOR, Role.ADMIN]], Field(max_length=2)]

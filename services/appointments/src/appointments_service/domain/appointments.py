@@ -95,6 +95,9 @@ class Appointment:
         )
 
 
+ERASED = "(erased)"
+"""In the place of a patient's name, once its account is closed. In brackets, as no name is."""
+
 KEY_LENGTH = 26
 # Some 30 KB of history: far below an item's 400, and what each further change would cost to write.
 MAX_CHANGES = 200
@@ -194,6 +197,16 @@ def with_status(
     if status.keeps_time:
         return changed
     return replace(changed, cancelled_by=actor.id, doctor_claims=FREE, patient_claims=FREE)
+
+
+def erased(appointment: Appointment, *, actor: Actor, now: datetime) -> Appointment:
+    """The appointment without what it says of its patient; its time, status and ids stay.
+
+    The history gets a line of it, for there is one for every version.
+    """
+    changed = _next(appointment, appointment.status, appointment.starts_at, actor, now, None)
+    history = tuple(replace(change, note=None) for change in changed.history)
+    return replace(changed, patient_name=ERASED, reason=None, history=history)
 
 
 def _next(

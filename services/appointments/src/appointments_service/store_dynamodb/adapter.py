@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from appointments_service.store import (
 )
 from appointments_service.store_dynamodb import items
 from appointments_service.store_dynamodb.calls import Patience, cancellation_codes, persist
+from appointments_service.store_dynamodb.erasures import Erasures
 from appointments_service.store_dynamodb.items import DayState, Item
 from appointments_service.store_dynamodb.queries import (
     FILTERED_READ,
@@ -40,7 +41,6 @@ from appointments_service.store_dynamodb.transactions import (
     parts_of,
 )
 from servicekit.aws import classify_codes
-from servicekit.calls import Result
 
 BATCH_KEYS = 100
 REFUSED = "ConditionalCheckFailed"
@@ -49,21 +49,8 @@ _TRANSIENT = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedTh
 _WEIGHT: tuple[Kind, ...] = ("record", "schedule", "appointment", "doctor", "patient")
 
 
-class DynamoDBStore:
-    """`AppointmentStore` on one table.
-
-    Args:
-        client: a low-level aioboto3 DynamoDB client, open.
-        table: the table's name.
-        retried: told of each call that is made again, and why.
-    """
-
-    def __init__(
-        self, client: Any, table: str, retried: Callable[[Result], None] = lambda _: None
-    ) -> None:
-        self._client = client
-        self._table = table
-        self._retried = retried
+class DynamoDBStore(Erasures):
+    """`AppointmentStore` on one table."""
 
     async def ping(self) -> None:
         """Raises if the table can't be reached."""
@@ -343,12 +330,6 @@ class DynamoDBStore:
             if "LastEvaluatedKey" not in answer:
                 return found
             page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
-
-    async def _call(self, operation: str, **arguments: Any) -> Any:
-        method = getattr(self._client, operation)
-        return await persist(
-            lambda: method(TableName=self._table, **arguments), Patience(retried=self._retried)
-        )
 
     async def _transact(self, actions: list[Item], patience: Patience) -> list[str] | None:
         """One transaction, sent again with the same token while its answer is lost.

@@ -102,6 +102,30 @@ async def persist(call: Callable[[], Awaitable[T]], patience: Patience, *, attem
     raise StoreUnavailableError("the store is away") from reason
 
 
+class OnTable:
+    """What all parts of the store have in common: calls about one table.
+
+    Args:
+        client: a low-level aioboto3 DynamoDB client, open.
+        table: the table's name.
+        retried: told of each call that is made again, and why.
+    """
+
+    def __init__(
+        self, client: Any, table: str, retried: Callable[[Result], None] = lambda _: None
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._retried = retried
+
+    async def _call(self, operation: str, **arguments: Any) -> Any:
+        """One call that may be repeated. Raises as `persist`."""
+        method = getattr(self._client, operation)
+        return await persist(
+            lambda: method(TableName=self._table, **arguments), Patience(retried=self._retried)
+        )
+
+
 def cancellation_codes(error: ClientError) -> list[str]:
     """The reason of each action of a cancelled transaction, "None" where it had none."""
     reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])

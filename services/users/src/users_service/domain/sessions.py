@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import math
+import unicodedata
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ ATTEMPTS_WINDOW: Final = timedelta(minutes=15)
 ATTEMPTS_PER_EMAIL: Final = 10  # failures for one e-mail from one address
 ATTEMPTS_PER_ADDRESS: Final = 100
 REUSE_GRACE: Final = timedelta(seconds=10)
+CLIENT_LENGTH: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,31 @@ class Failure:
 
     email_digest: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A family that still has an unspent token: somebody is signed in.
+
+    Attributes:
+        id: the family's; the access tokens that came with its refresh tokens name it as `sid`.
+        client: what the browser or program called itself at login.
+    """
+
+    id: str
+    created_at: datetime
+    last_used_at: datetime
+    client: str | None
+
+
+def client_name(user_agent: str) -> str | None:
+    """What is kept of a `User-Agent`; None if nothing of it is left.
+
+    Of Unicode's categories, C is what no eye sees: control and format characters, and the
+    surrogates that stand for bytes which are no UTF-8.
+    """
+    kept = (sign for sign in user_agent if unicodedata.category(sign)[0] != "C")
+    return "".join(kept)[:CLIENT_LENGTH].strip() or None
 
 
 def email_digest(key: str) -> str:

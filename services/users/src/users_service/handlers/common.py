@@ -1,17 +1,21 @@
 """What handlers share: who calls, where from, pages, and how an account is shown."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
 from aiohttp import web
 
 from servicekit.auth import Caller
+from servicekit.context import TRACE
 from servicekit.operations import Call, answer, etag
 from servicekit.paging import decode_cursor, encode_cursor
 from servicekit.problems import BAD_CURSOR, ProblemError
 from servicekit.wire import is_id
 from users_service import schemas
 from users_service.domain import users as domain
+from users_service.domain.audit import Origin
+from users_service.domain.second_factors import ENROLLING
 from users_service.service import UseCases
 from users_service.service.accounts import NewAccount
 
@@ -29,11 +33,12 @@ async def load_account(request: web.Request, caller: Caller) -> Caller:
     """
     if caller.role == "service":
         return caller
+    # A token of one who must set up a second factor stays one, whatever the account's role is.
     account = await request.app[USE_CASES].accounts.active(caller.id)
     request[ACCOUNT] = account
-    if account.role.value == caller.role:
+    if caller.role in (account.role.value, ENROLLING):
         return caller
-    return Caller(caller.id, account.role.value, caller.name, caller.scope, caller.token)
+    return replace(caller, role=account.role.value)
 
 
 def client_address(request: web.Request) -> str:
@@ -51,6 +56,17 @@ def client_address(request: web.Request) -> str:
             continue
         return str(getattr(address, "ipv4_mapped", None) or address)
     return "unknown"
+
+
+def origin_of(call: Call[Any, Any]) -> Origin:
+    """Who asks and from where, for the audit log."""
+    request, caller = call.request, call.caller_or_none
+    return Origin(
+        actor_id=caller.id if caller is not None else None,
+        actor_role=caller.role if caller is not None else None,
+        address=client_address(request),
+        request_id=request[TRACE].request_id,
+    )
 
 
 def use_cases(call: Call[Any, Any]) -> UseCases:

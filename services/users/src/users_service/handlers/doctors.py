@@ -6,7 +6,7 @@ from servicekit.operations import Call, answer, etag
 from servicekit.wire import NoQuery, Nothing
 from users_service import schemas
 from users_service.domain import users as domain
-from users_service.handlers.common import ACCOUNT, after_of, page_of, use_cases
+from users_service.handlers.common import ACCOUNT, after_of, origin_of, page_of, use_cases
 from users_service.store import DoctorFilter
 
 
@@ -41,6 +41,7 @@ async def describe_doctor(call: Call[schemas.Description, NoQuery]) -> web.Respo
         bio=call.body.bio,
         accepting_patients=call.body.accepting_patients,
         versions=call.if_match,
+        origin=origin_of(call),
     )
     return _doctor(described)
 

@@ -7,6 +7,7 @@ from servicekit.auth import people, services
 from servicekit.operations import AnyOperation, Operation
 from users_service import errors, schemas
 from users_service.handlers import accounts
+from users_service.routes.access import OWN_OR_ENROLLING
 from users_service.routes.problems import DATABASE
 
 OPERATIONS: Final[Sequence[AnyOperation]] = (
@@ -14,7 +15,7 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
         method="GET",
         path="/v1/users/me",
         handler=accounts.get_own_account,
-        access=people(),
+        access=OWN_OR_ENROLLING,
         summary="The caller's own account",
         answers={200: schemas.User},
         problems=DATABASE,
@@ -49,7 +50,12 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
         summary="Make an account of any role",
         body=schemas.NewUser,
         answers={201: schemas.User},
-        problems=(errors.EmailTakenError, errors.WeakPasswordError, *DATABASE),
+        problems=(
+            errors.EmailTakenError,
+            errors.WeakPasswordError,
+            errors.TooBusyError,
+            *DATABASE,
+        ),
     ),
     Operation(
         method="GET",

@@ -17,8 +17,15 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
         access=anyone(),
         summary="Register as a patient",
         body=schemas.Registration,
-        answers={201: schemas.User},
-        problems=(errors.EmailTakenError, errors.WeakPasswordError, *DATABASE),
+        description="Where e-mail addresses are confirmed, the answer is 202, whether the address "
+        "has an account or not, and a token is mailed. Otherwise it is 201, or 409.",
+        answers={201: schemas.User, 202: None},
+        problems=(
+            errors.EmailTakenError,
+            errors.WeakPasswordError,
+            errors.TooBusyError,
+            *DATABASE,
+        ),
     ),
     Operation(
         method="POST",
@@ -26,10 +33,17 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
         handler=auth.login,
         access=anyone(),
         summary="Sign in",
-        description="An unknown e-mail address and a wrong password get the same answer.",
+        description="An unknown e-mail address and a wrong password get the same answer. Where "
+        "a second factor is set up, `otp` is its code or a recovery code.",
         body=schemas.Login,
         answers={200: schemas.TokenPair},
-        problems=(errors.BadCredentialsError, errors.TooManyAttemptsError, *DATABASE),
+        problems=(
+            errors.BadCredentialsError,
+            errors.SecondFactorRequiredError,
+            errors.TooManyAttemptsError,
+            errors.TooBusyError,
+            *DATABASE,
+        ),
     ),
     Operation(
         method="POST",

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from servicekit.ids import new_id
+from users_service.domain.audit import SYSTEM, Action, Entry, Origin, field_names
 from users_service.domain.passwords import check_password
 from users_service.domain.users import (
     Doctor,
@@ -26,6 +27,7 @@ from users_service.errors import (
     UnknownUserError,
     VersionMismatchError,
 )
+from users_service.service.audit import Audit
 from users_service.service.passwords import PasswordHasher
 from users_service.store import DoctorFilter, UserFilter, UserStore
 
@@ -65,6 +67,29 @@ class NewAccount:
     birth_date: date | None = None
 
 
+def check_new_account(new: NewAccount, now: datetime) -> None:
+    """Raises WeakPasswordError, InvalidFieldError."""
+    check_birth_date(new.birth_date, now)
+    check_password(new.password, email=new.email, full_name=new.full_name)
+
+
+def made_account(new: NewAccount, now: datetime) -> User:
+    """An active account, made now of what was said of it."""
+    return User(
+        id=new_id(now),
+        email=new.email,
+        full_name=new.full_name,
+        role=new.role,
+        timezone=new.timezone,
+        phone=new.phone,
+        birth_date=new.birth_date,
+        status=Status.ACTIVE,
+        version=1,
+        created_at=now,
+        updated_at=now,
+    )
+
+
 class Accounts:
     """The use cases about accounts."""
 
@@ -74,39 +99,32 @@ class Accounts:
         passwords: PasswordHasher,
         clock: Callable[[], datetime],
         leases: Leases,
+        audit: Audit,
     ) -> None:
+        self._audit = audit
         self._store = store
         self._passwords = passwords
         self._clock = clock
         self._leases = leases
 
-    async def create(self, new: NewAccount) -> User:
+    async def create(self, new: NewAccount, origin: Origin) -> User:
         """A new, active account. Raises WeakPasswordError, InvalidFieldError, EmailTakenError."""
         now = self._clock()
-        check_birth_date(new.birth_date, now)
-        check_password(new.password, email=new.email, full_name=new.full_name)
-        user = User(
-            id=new_id(now),
-            email=new.email,
-            full_name=new.full_name,
-            role=new.role,
-            timezone=new.timezone,
-            phone=new.phone,
-            birth_date=new.birth_date,
-            status=Status.ACTIVE,
-            version=1,
-            created_at=now,
-            updated_at=now,
-        )
-        await self._store.add_user(user, await self._passwords.hash(new.password))
+        check_new_account(new, now)
+        user = made_account(new, now)
+        made = self._audit.entry(Action.ACCOUNT_MADE, origin, user.id, details=f"role={user.role}")
+        await self._store.add_user(user, await self._passwords.hash(new.password), made)
         return user
 
     async def ensure(self, new: NewAccount) -> bool:
-        """Creates the account if nobody has its address; whether it did. Raises as `create`."""
+        """Creates the account if nobody has its address; whether it did. Raises as `create`.
+
+        For commands: no request is its origin.
+        """
         if await self._store.credentials(email_key(new.email)) is not None:
             return False
         try:
-            await self.create(new)
+            await self.create(new, SYSTEM)
         except EmailTakenError:
             return False
         return True
@@ -118,26 +136,45 @@ class Accounts:
             raise InvalidAccountError("the account is disabled or closed")
         return user
 
-    async def user(self, user_id: str) -> User:
-        """Any account. Raises UnknownUserError."""
+    async def user(self, user_id: str, action: Action, origin: Origin) -> User:
+        """Any account, for what a service may do with it. Raises UnknownUserError."""
+        user = await self._found(user_id)
+        await self._audit.record(action, origin, user_id)
+        return user
+
+    async def seen_by(self, viewer: User, user_id: str, origin: Origin) -> User:
+        """An account of which the viewer may see at least the name. Raises UnknownUserError."""
+        if viewer.id == user_id:
+            return viewer
+        user = await self._found(user_id)
+        if not may_see_name(viewer, user):
+            raise UnknownUserError("no such user")
+        action = Action.ACCOUNT_READ if may_see(viewer, user) else Action.NAME_READ
+        await self._audit.record(action, origin, user_id)
+        return user
+
+    async def _found(self, user_id: str) -> User:
         user = await self._store.user(user_id)
         if user is None:
             raise UnknownUserError("no such user")
         return user
 
-    async def seen_by(self, viewer: User, user_id: str) -> User:
-        """An account of which the viewer may see at least the name. Raises UnknownUserError."""
-        user = viewer if viewer.id == user_id else await self.user(user_id)
-        if not may_see_name(viewer, user):
-            raise UnknownUserError("no such user")
-        return user
-
-    async def list(self, chosen: UserFilter, after: str, limit: int) -> list[User]:
+    async def list(self, chosen: UserFilter, after: str, limit: int, origin: Origin) -> list[User]:
         """A page of accounts in the order in which they were made."""
-        return await self._store.users(replace(chosen, text=folded(chosen.text)), after, limit)
+        folding = replace(chosen, text=folded(chosen.text))
+        found = await self._store.users(folding, after, limit)
+        used = {"role": chosen.role, "status": chosen.status, "q": chosen.text}
+        details = field_names(name for name, value in used.items() if value)
+        await self._audit.record(Action.ACCOUNTS_LISTED, origin, details=details)
+        return found
 
     async def change(
-        self, actor: User, user_id: str, changes: Mapping[str, Any], versions: Versions
+        self,
+        actor: User,
+        user_id: str,
+        changes: Mapping[str, Any],
+        versions: Versions,
+        origin: Origin,
     ) -> User:
         """The account with some fields changed; the same version if that changes nothing.
 
@@ -167,11 +204,23 @@ class Accounts:
             if changed == before:
                 return before
             after = replace(changed, version=before.version + 1, updated_at=self._clock())
-            if await self._store.change_user(before, after):
+            entry = self._changed(before, changed, origin)
+            if await self._store.change_user(before, after, entry):
                 if _is_listed(before) and not _is_listed(after):
                     await self._leases.lapse()
                 return after
             # Somebody else changed it in between: look again.
+
+    def _changed(self, before: User, after: User, origin: Origin) -> Entry:
+        """Which fields, by name; of role and status, which are words of ours, also to what."""
+        told = {
+            name: f"{name}={getattr(after, name)}" if name in _ADMIN_FIELDS else name
+            for name in User.__slots__
+            if getattr(after, name) != getattr(before, name)
+        }
+        return self._audit.entry(
+            Action.ACCOUNT_CHANGED, origin, before.id, details=field_names(told.values())
+        )
 
 
 def _is_listed(user: User) -> bool:
@@ -182,9 +231,10 @@ def _is_listed(user: User) -> bool:
 class Directory:
     """The use cases about doctors."""
 
-    def __init__(self, store: UserStore, leases: Leases) -> None:
+    def __init__(self, store: UserStore, leases: Leases, audit: Audit) -> None:
         self._store = store
         self._leases = leases
+        self._audit = audit
 
     @property
     def lease_seconds(self) -> int:
@@ -211,8 +261,11 @@ class Directory:
         bio: str,
         accepting_patients: bool,
         versions: Versions,
+        origin: Origin,
     ) -> Doctor:
         """The doctor with another description; the same version if that changes nothing.
+
+        Recorded when it is another who describes.
 
         Raises:
             UnknownDoctorError: there is no such doctor.
@@ -238,7 +291,10 @@ class Directory:
             if changed == before:
                 return before
             after = replace(changed, version=before.version + 1)
-            if await self._store.change_doctor(before, after):
+            entry = None
+            if actor.id != user_id:
+                entry = self._audit.entry(Action.DOCTOR_DESCRIBED, origin, user_id)
+            if await self._store.change_doctor(before, after, entry):
                 if before.accepting_patients != after.accepting_patients:
                     await self._leases.lapse()
                 return after

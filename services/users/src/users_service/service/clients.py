@@ -8,6 +8,7 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from users_service.domain.audit import SYSTEM, Action, Origin
 from users_service.domain.keys import (
     ASSERTION_LIFETIME,
     CLOCK_SKEW,
@@ -15,6 +16,7 @@ from users_service.domain.keys import (
     RegisteredService,
 )
 from users_service.errors import InvalidClientError, InvalidFieldError
+from users_service.service.audit import Audit
 from users_service.service.tokens import AccessToken, TokenIssuer
 from users_service.store import KeyStore
 
@@ -32,7 +34,10 @@ _TOKEN_ID_LENGTH: Final = 255
 class Clients:
     """The use cases about other services."""
 
-    def __init__(self, store: KeyStore, tokens: TokenIssuer, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: KeyStore, tokens: TokenIssuer, clock: Callable[[], datetime], audit: Audit
+    ) -> None:
+        self._audit = audit
         self._store = store
         self._tokens = tokens
         self._clock = clock
@@ -50,9 +55,10 @@ class Clients:
         if not isinstance(key, rsa.RSAPublicKey) or key.key_size < 2048:
             raise InvalidFieldError("public key", "must be an RSA key of 2048 bits or more")
         service = RegisteredService(name, scope, public_pem)
-        await self._store.save_service(service, self._clock())
+        entry = self._audit.entry(Action.SERVICE_REGISTERED, SYSTEM, name, details=_words(scope))
+        await self._store.save_service(service, self._clock(), entry)
 
-    async def token(self, assertion: str) -> AccessToken:
+    async def token(self, assertion: str, origin: Origin) -> AccessToken:
         """A service's token for an assertion that it signed. Raises InvalidClientError."""
         service = await self._store.registered_service(_issuer_of(assertion))
         if service is None:
@@ -62,7 +68,13 @@ class Clients:
         token_id = claims["jti"]
         if not isinstance(token_id, str) or not 1 <= len(token_id) <= _TOKEN_ID_LENGTH:
             raise InvalidClientError("the assertion's jti is malformed")
-        if not await self._store.use_assertion(service.name, token_id, expires_at + CLOCK_SKEW):
+        entry = self._audit.entry(
+            Action.SERVICE_TOKEN,
+            origin.acting_as(service.name, "service"),
+            details=_words(service.scope),
+        )
+        ends = expires_at + CLOCK_SKEW
+        if not await self._store.use_assertion(service.name, token_id, ends, entry):
             raise InvalidClientError("the assertion was used before")
         return await self._tokens.for_service(service)
 
@@ -95,6 +107,10 @@ class Clients:
         if "iat" in claims and expires_at - _moment(claims["iat"]) > ASSERTION_LIFETIME:
             raise InvalidClientError("the assertion is good for too long")
         return expires_at
+
+
+def _words(scope: frozenset[str]) -> str:
+    return " ".join(sorted(scope))
 
 
 def _issuer_of(assertion: str) -> str:

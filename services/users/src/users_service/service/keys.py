@@ -16,21 +16,46 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from jwtverify import KeysUnavailable, PublicKey
-from users_service.domain.keys import SigningKey, published_keys, signing_key
+from servicekit.ids import new_id
+from users_service.domain.audit import SYSTEM, Action, Entry, Outcome
+from users_service.domain.keys import (
+    RING_LIFETIME,
+    SigningKey,
+    published_keys,
+    signing_key,
+)
 from users_service.errors import StoreUnavailableError, UnreadableKeyError
 from users_service.store import KeyStore
 
 KEY_BITS: Final = 2048
-KEPT_SECONDS: Final = 15.0  # how soon a key that another instance made is published by this one
+KEPT_SECONDS: Final = RING_LIFETIME.total_seconds()
 _NONCE_BYTES: Final = 12
 
 
 class Sealing:
-    """What is derived from the sealing key: one key for each purpose (RFC 5869)."""
+    """What is derived from the sealing key: one key for each purpose (RFC 5869).
 
-    def __init__(self, sealing_key: bytes) -> None:
-        self._aead = AESGCM(_derive(sealing_key, b"users: signing keys"))
+    Args:
+        purpose: of what is sealed; what is sealed for one can't be opened for another.
+        previous: a sealing key that is being replaced, or the one that will replace this: what is
+            sealed with it can be opened, and nothing new is sealed with it.
+    """
+
+    def __init__(
+        self,
+        sealing_key: bytes,
+        previous: bytes | None = None,
+        *,
+        purpose: bytes = b"users: signing keys",
+    ) -> None:
+        self._keys = (sealing_key, previous)
+        self._aead = _aead(sealing_key, purpose)
+        self._previous = None if previous is None else _aead(previous, purpose)
         self.refresh_key = _derive(sealing_key, b"users: refresh tokens")
+
+    def of(self, purpose: bytes) -> "Sealing":
+        """By the same keys, for another purpose."""
+        return Sealing(*self._keys, purpose=purpose)
 
     def seal(self, plain: bytes, name: str) -> str:
         """The bytes encrypted and bound to a name, as URL-safe text."""
@@ -39,13 +64,30 @@ class Sealing:
 
     def open(self, sealed: str, name: str) -> bytes:
         """The bytes that were sealed. Raises UnreadableKeyError."""
-        raw = urlsafe_b64decode(sealed)
-        try:
-            return self._aead.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], name.encode())
-        except InvalidTag as error:
-            raise UnreadableKeyError(
-                "the sealing key is not the one that the signing keys were sealed with"
-            ) from error
+        for aead in (self._aead, self._previous):
+            if aead is not None and (plain := _opened(aead, sealed, name)) is not None:
+                return plain
+        raise UnreadableKeyError(
+            "the sealing key is not the one that what is in the database was sealed with"
+        )
+
+    def resealed(self, sealed: str, name: str) -> str | None:
+        """The same bytes sealed with this key; None if they are. Raises UnreadableKeyError."""
+        if _opened(self._aead, sealed, name) is not None:
+            return None
+        return self.seal(self.open(sealed, name), name)
+
+
+def _aead(sealing_key: bytes, purpose: bytes) -> AESGCM:
+    return AESGCM(_derive(sealing_key, purpose))
+
+
+def _opened(aead: AESGCM, sealed: str, name: str) -> bytes | None:
+    raw = urlsafe_b64decode(sealed)
+    try:
+        return aead.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], name.encode())
+    except InvalidTag:
+        return None
 
 
 def _derive(sealing_key: bytes, purpose: bytes) -> bytes:
@@ -114,16 +156,16 @@ class KeyRing:
         return [self._public[key.key_id] for key in published_keys(self._keys, self._clock())]
 
     def held(self, kid: str) -> PublicKey | None:
-        """A key that is at hand (KeySource)."""
-        return self._public.get(kid)
+        """A key that is at hand, and not for too long (KeySource)."""
+        return None if self._is_stale() else self._public.get(kid)
 
     async def key(self, kid: str) -> PublicKey | None:
         """A key, read if need be (KeySource). Raises KeysUnavailable."""
-        if kid not in self._public:
-            try:
-                await self._refresh()
-            except StoreUnavailableError as error:
-                raise KeysUnavailable("the keys can't be read") from error
+        # Also for a key that is known: it may have been retired since.
+        try:
+            await self._refresh()
+        except StoreUnavailableError as error:
+            raise KeysUnavailable("the keys can't be read") from error
         return self._public.get(kid)
 
     async def _refresh(self) -> None:
@@ -155,23 +197,10 @@ class KeyRing:
             if self._keys:
                 return
             # It takes a tenth of a second or two, and the loop has others to serve.
-            private = await asyncio.to_thread(rsa.generate_private_key, 65537, KEY_BITS)
-            await self._store.add_signing_key(self._sealed(private))
+            private = await asyncio.to_thread(new_private_key)
+            key = sealed_key(self._sealing, private, 1, self._clock())
+            await self._store.add_signing_key(key, key_entry(Action.KEY_MADE, key, key.signs_from))
             await self._read()
-
-    def _sealed(self, private: rsa.RSAPrivateKey) -> SigningKey:
-        key_id = secrets.token_urlsafe(12)
-        plain = private.private_bytes(
-            serialization.Encoding.DER,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        public = private.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        return SigningKey(
-            1, key_id, public.decode(), self._sealing.seal(plain, key_id), self._clock()
-        )
 
     def _open(self, key: SigningKey) -> rsa.RSAPrivateKey:
         private = serialization.load_der_private_key(
@@ -180,6 +209,34 @@ class KeyRing:
         if not isinstance(private, rsa.RSAPrivateKey):
             raise UnreadableKeyError("the signing key is not an RSA key")
         return private
+
+
+def key_entry(action: Action, key: SigningKey, now: datetime) -> Entry:
+    """What the audit log says of a key: its number, for its id may have any letters."""
+    details = f"generation={key.generation}"
+    return Entry(new_id(now), now, action, Outcome.DONE, SYSTEM, details=details)
+
+
+def new_private_key() -> rsa.RSAPrivateKey:
+    """A key to sign with; takes a tenth of a second or two."""
+    return rsa.generate_private_key(65537, KEY_BITS)
+
+
+def sealed_key(
+    sealing: Sealing, private: rsa.RSAPrivateKey, generation: int, signs_from: datetime
+) -> SigningKey:
+    """A key as it is stored, with an id drawn for it."""
+    key_id = secrets.token_urlsafe(12)
+    plain = private.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    sealed = sealing.seal(plain, key_id)
+    return SigningKey(generation, key_id, public.decode(), sealed, signs_from)
 
 
 def _public(key: SigningKey) -> PublicKey:

@@ -1,17 +1,15 @@
 """Signing in and staying signed in: login, refresh, logout."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from servicekit.ids import new_id
+from users_service.domain.audit import Action, Entry, Origin, Outcome
 from users_service.domain.sessions import (
-    ATTEMPTS_PER_ADDRESS,
-    ATTEMPTS_WINDOW,
-    Failure,
     Presented,
     RefreshToken,
-    blocked_for,
+    Session,
     email_digest,
     refresh_token,
     token_digest,
@@ -20,9 +18,12 @@ from users_service.domain.users import User, email_key
 from users_service.errors import (
     BadCredentialsError,
     InvalidRefreshTokenError,
-    TooManyAttemptsError,
+    UnknownSessionError,
 )
+from users_service.service.attempts import Attempts
+from users_service.service.audit import Audit
 from users_service.service.passwords import PasswordHasher
+from users_service.service.second_factors import SecondFactors
 from users_service.service.tokens import AccessToken, TokenIssuer
 from users_service.store import Credentials, Store
 
@@ -48,46 +49,77 @@ class Sessions:
         store: Store,
         passwords: PasswordHasher,
         tokens: TokenIssuer,
+        attempts: Attempts,
+        factors: SecondFactors,
         *,
         refresh_key: bytes,
         lifetime: timedelta,
         clock: Callable[[], datetime],
+        audit: Audit,
     ) -> None:
+        self._audit = audit
         self._store = store
         self._passwords = passwords
         self._tokens = tokens
+        self._attempts = attempts
+        self._factors = factors
         self._refresh_key = refresh_key
         self._lifetime = lifetime
         self._clock = clock
 
-    async def login(self, email: str, password: str, address: str) -> TokenPair:
+    async def login(
+        self,
+        email: str,
+        password: str,
+        address: str,
+        origin: Origin,
+        *,
+        otp: str | None = None,
+        client: str | None = None,
+    ) -> TokenPair:
         """Tokens for an account's e-mail and password, typed at an address.
+
+        Only who knows the password learns whether there is a second factor. A wrong code of it is
+        a failure like a wrong password.
+
+        Args:
+            otp: a code of the second factor, or a recovery code.
+            client: what signs in, for the list of sessions.
+
+        Raises:
+            BadCredentialsError, SecondFactorRequiredError, TooManyAttemptsError, TooBusyError
+        """
+        credentials = await self.prove(email, password, address, origin)
+        if not await self._factors.admits(credentials.user, otp):
+            refused = self._refused(credentials, origin, details="second_factor")
+            await self._attempts.failed(address, email_digest(email_key(email)), refused)
+            raise BadCredentialsError("the code is wrong, of another moment, or was used before")
+        await self._renew_hash(credentials, password)
+        return await self._begin(credentials.user, origin, client)
+
+    async def prove(self, email: str, password: str, address: str, origin: Origin) -> Credentials:
+        """The active account that an e-mail and a password, typed at an address, are those of.
 
         An unknown e-mail, a wrong password and a disabled account can't be told apart: not by
         the answer, not by the work, not by how failures are counted.
 
         Raises:
-            BadCredentialsError, TooManyAttemptsError
+            BadCredentialsError, TooManyAttemptsError, TooBusyError
         """
         key = email_key(email)
         digest = email_digest(key)
-        await self._check_attempts(address, digest)
+        await self._attempts.check(address, digest)
         credentials = await self._store.credentials(key)
         password_hash = credentials.password_hash if credentials else None
         verified = await self._passwords.verify(password_hash, password)
         if credentials is None or not verified or not credentials.user.is_active:
-            now = self._clock()
-            await self._store.add_failure(address, Failure(digest, now))
-            # Counted after its own was stored: of many guesses sent at once, no more than the
-            # limit are told that they were wrong, however they interleave over the instances.
-            await self._check_attempts(address, digest, beyond=1)
+            await self._attempts.failed(address, digest, self._refused(credentials, origin))
             raise BadCredentialsError("the e-mail address or the password is wrong")
-        # And the right guess among them counts only if it came before the limit was reached.
-        await self._check_attempts(address, digest)
-        await self._renew_hash(credentials, password)
-        return await self._begin(credentials.user)
+        # The right guess among many counts only if it came before the limit was reached.
+        await self._attempts.check(address, digest)
+        return credentials
 
-    async def refresh(self, presented: str) -> TokenPair:
+    async def refresh(self, presented: str, origin: Origin) -> TokenPair:
         """New tokens for a refresh token, which is spent by that. Raises InvalidRefreshTokenError.
 
         Presented again within the grace, while its successor is unspent, it gives that same
@@ -100,24 +132,29 @@ class Sessions:
             now = self._clock()
             text, successor = self._next(found.token.family_id, found.token.number + 1, now)
             if await self._store.spend(digest, successor, now):
-                return TokenPair(await self._tokens.for_user(found.user), text)
+                return TokenPair(await self._access(found.user, found.token.family_id), text)
             found = await self._usable(digest)  # another request was first
-        return await self._again(found)
+        return await self._again(found, origin)
 
-    async def logout(self, presented: str) -> None:
+    async def logout(self, presented: str, origin: Origin) -> None:
         """Ends the family of a refresh token, if there is one."""
         found = await self._store.presented(token_digest(presented))
         if found is not None:
-            await self._store.end_family(found.token.family_id, self._clock())
+            user = found.user
+            entry = self._audit.entry(
+                Action.SIGN_OUT, origin.acting_as(user.id, user.role.value), user.id
+            )
+            await self._store.end_family(found.token.family_id, self._clock(), entry)
 
-    async def _check_attempts(self, address: str, digest: str, beyond: int = 0) -> None:
-        now = self._clock()
-        newest = await self._store.failures(
-            address, now - ATTEMPTS_WINDOW, ATTEMPTS_PER_ADDRESS + beyond
-        )
-        seconds = blocked_for(newest, digest, now, beyond=beyond)
-        if seconds is not None:
-            raise TooManyAttemptsError(seconds)
+    async def list(self, user_id: str, after: str, limit: int) -> Sequence[Session]:
+        """A page of an account's sessions, in the order in which they began."""
+        return await self._store.sessions(user_id, self._clock(), after, limit)
+
+    async def end(self, user_id: str, session_id: str, origin: Origin) -> None:
+        """Ends one of an account's sessions. Raises UnknownSessionError."""
+        entry = self._audit.entry(Action.SESSION_ENDED, origin, user_id)
+        if not await self._store.end_session(user_id, session_id, self._clock(), entry):
+            raise UnknownSessionError("no such session")
 
     async def _renew_hash(self, credentials: Credentials, password: str) -> None:
         """Hashes again a password whose hash was made with other parameters."""
@@ -126,12 +163,26 @@ class Sessions:
             after = await self._passwords.hash(password)
             await self._store.change_password_hash(credentials.user.id, before, after)
 
-    async def _begin(self, user: User) -> TokenPair:
+    def _refused(self, credentials: Credentials | None, origin: Origin, details: str = "") -> Entry:
+        """For a failed login: whose address was typed, if anybody's, is told to admins only."""
+        subject_id = credentials.user.id if credentials is not None else None
+        return self._audit.entry(
+            Action.SIGN_IN, origin, subject_id, outcome=Outcome.REFUSED, details=details
+        )
+
+    async def _begin(self, user: User, origin: Origin, client: str | None) -> TokenPair:
         now = self._clock()
-        access = await self._tokens.for_user(user)
         text, first = self._next(new_id(now), 1, now)
-        await self._store.begin_family(user.id, first, now)
+        access = await self._access(user, first.family_id)
+        entry = self._audit.entry(
+            Action.SIGN_IN, origin.acting_as(user.id, user.role.value), user.id
+        )
+        await self._store.begin_family(user.id, first, now, client, entry)
         return TokenPair(access, text)
+
+    async def _access(self, user: User, family_id: str) -> AccessToken:
+        enrolling = await self._factors.must_enrol(user)
+        return await self._tokens.for_user(user, family_id, enrolling=enrolling)
 
     async def _usable(self, digest: str) -> Presented:
         found = await self._store.presented(digest)
@@ -139,7 +190,7 @@ class Sessions:
             raise InvalidRefreshTokenError("sign in again")
         return found
 
-    async def _again(self, found: Presented) -> TokenPair:
+    async def _again(self, found: Presented, origin: Origin) -> TokenPair:
         """The answer for a token that is spent already."""
         now = self._clock()
         family_id, number = found.token.family_id, found.token.number
@@ -147,8 +198,12 @@ class Sessions:
             text = refresh_token(self._refresh_key, family_id, number + 1)
             successor = await self._store.presented(token_digest(text))
             if successor is not None and successor.token.spent_at is None:
-                return TokenPair(await self._tokens.for_user(found.user), text)
-        await self._store.end_family(family_id, now)
+                return TokenPair(await self._access(found.user, family_id), text)
+        # Whoever presents it, the owner or a thief, is not known: an entry without an actor.
+        entry = self._audit.entry(
+            Action.REFRESH_REUSED, origin, found.user.id, outcome=Outcome.REFUSED
+        )
+        await self._store.end_family(family_id, now, entry)
         raise InvalidRefreshTokenError("sign in again")
 
     def _next(self, family_id: str, number: int, now: datetime) -> tuple[str, RefreshToken]:

@@ -12,6 +12,7 @@ from users_service.domain.keys import (
     SERVICE_TOKEN_LIFETIME,
     RegisteredService,
 )
+from users_service.domain.second_factors import ENROLLING
 from users_service.domain.users import User
 from users_service.service.keys import KeyRing
 
@@ -35,9 +36,15 @@ class TokenIssuer:
         self._clock = clock
         self.issuer = issuer
 
-    async def for_user(self, user: User) -> AccessToken:
-        """A person's token. Raises StoreUnavailableError where no key can be had."""
-        claims = {"role": user.role.value, "name": user.full_name}
+    async def for_user(self, user: User, session: str, *, enrolling: bool = False) -> AccessToken:
+        """A person's token. Raises StoreUnavailableError where no key can be had.
+
+        Args:
+            session: the refresh family that it came with (`sid`, as in OpenID Connect).
+            enrolling: it admits to nothing but setting up a second factor.
+        """
+        role = ENROLLING if enrolling else user.role.value
+        claims = {"role": role, "name": user.full_name, "sid": session}
         return await self._issue(user.id, claims, ACCESS_TOKEN_LIFETIME)
 
     async def for_service(self, service: RegisteredService) -> AccessToken:

@@ -31,6 +31,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from servicekit.calls import Calls, Result
 from users_service.errors import StoreUnavailableError
+from users_service.store_mysql.access import Access
 from users_service.store_mysql.observed import classify, code_of, connected, observe, observe_pool
 
 T = TypeVar("T")
@@ -46,18 +47,23 @@ _TRIES: Final = 5
 _UNMIGRATED: Final = frozenset({1054, 1146})
 
 
-def make_engine(url: str, *, pool_size: int) -> Engine:
+def make_engine(url: str, *, pool_size: int, access: Access | None = None) -> Engine:
     """An engine whose pool opens connections when they are first needed, in a greenlet.
 
     Raises:
         ValueError: for an address of another kind of database.
+        OSError: the bundle of certificates can't be read.
     """
     parsed = make_url(url)
     if parsed.drivername == "sqlite+aiosqlite":
         engine = _engine(parsed, pool_size, {"timeout": 5.0})
         event.listen(engine, "connect", _prepare_sqlite)
     elif parsed.drivername == "mysql+aiomysql":
-        arguments = {"charset": "utf8mb4", "connect_timeout": CONNECT_SECONDS}
+        arguments = {
+            "charset": "utf8mb4",
+            "connect_timeout": CONNECT_SECONDS,
+            **(access or Access()).connect_arguments(),
+        }
         engine = _engine(parsed, pool_size, arguments)
         event.listen(engine, "connect", _prepare_mysql)
         _ping_the_idle(engine)
@@ -81,7 +87,13 @@ def _engine(url: URL, pool_size: int, arguments: dict[str, Any]) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    # Of what is erased no byte stays in the file (secure_delete).
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+    ):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

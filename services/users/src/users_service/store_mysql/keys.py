@@ -1,30 +1,33 @@
 """Signing keys, registered services and used assertions in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from users_service.domain.keys import RegisteredService, SigningKey
+from users_service.domain.audit import Entry
+from users_service.domain.keys import RegisteredService, SigningKey, forgettable_keys
 from users_service.domain.sessions import token_digest
-from users_service.store_mysql.database import Part
+from users_service.store_mysql.audit import Logged, add_to_log
 from users_service.store_mysql.tables import services, signing_keys, used_assertions
 
 _k, _s = signing_keys.c, services.c
 
+# In the order of SigningKey's fields, so that a row is one.
+_ALL_KEYS = select(_k.generation, _k.key_id, _k.public_pem, _k.sealed, _k.signs_from, _k.retired_at)
 
-class Keys(Part):
+
+class Keys(Logged):
     """Implements KeyStore."""
 
     async def signing_keys(self) -> Sequence[SigningKey]:
         """All keys."""
-        columns = (_k.generation, _k.key_id, _k.public_pem, _k.sealed, _k.signs_from)
-        rows: Sequence[Sequence[Any]] = await self._database.fetch(select(*columns))
+        rows: Sequence[Sequence[Any]] = await self._database.fetch(_ALL_KEYS)
         return [SigningKey(*row) for row in rows]
 
-    async def add_signing_key(self, key: SigningKey) -> bool:
+    async def add_signing_key(self, key: SigningKey, entry: Entry | None = None) -> bool:
         """Adds a key; False if its generation is there already."""
         row = {
             "generation": key.generation,
@@ -34,10 +37,54 @@ class Keys(Part):
             "signs_from": key.signs_from,
         }
         try:
-            await self._database.execute(insert(signing_keys), row)
+            await self._write_logged(insert(signing_keys).values(row), entry)
         except IntegrityError:
             return False
         return True
+
+    async def retire_signing_key(
+        self, key_id: str, others: Collection[str], now: datetime, entry: Entry | None = None
+    ) -> bool:
+        """Retires a key; False, and nothing done, if all of `others` are retired meanwhile."""
+
+        def retire(connection: Connection) -> bool:
+            # All are locked, in one order: of two that are retired at once the second waits, and
+            # then sees that the first is gone.
+            usable = (
+                select(_k.key_id)
+                .where(_k.key_id.in_([key_id, *others]), _k.retired_at.is_(None))
+                .order_by(_k.generation)
+                .with_for_update()
+            )
+            if not {row.key_id for row in connection.execute(usable)} - {key_id}:
+                return False
+            connection.execute(
+                update(signing_keys)
+                .where(_k.key_id == key_id, _k.retired_at.is_(None))
+                .values(retired_at=now)
+            )
+            add_to_log(connection, entry)
+            return True
+
+        return await self._database.transaction(retire)
+
+    async def reseal_signing_key(self, key_id: str, before: str, after: str) -> bool:
+        """Replaces how a key is sealed, if that is still `before`."""
+        changed = await self._database.execute(
+            update(signing_keys)
+            .where(_k.key_id == key_id, _k.sealed == before)
+            .values(sealed=after)
+        )
+        return changed > 0
+
+    async def _forget_keys(self, now: datetime) -> int:
+        """Deletes the keys that have been over for long."""
+        forgettable = [key.generation for key in forgettable_keys(await self.signing_keys(), now)]
+        if not forgettable:
+            return 0
+        return await self._database.execute(
+            delete(signing_keys).where(_k.generation.in_(forgettable))
+        )
 
     async def registered_service(self, name: str) -> RegisteredService | None:
         """One service."""
@@ -47,7 +94,9 @@ class Keys(Part):
             return None
         return RegisteredService(rows[0].name, frozenset(rows[0].scope.split()), rows[0].public_pem)
 
-    async def save_service(self, service: RegisteredService, now: datetime) -> None:
+    async def save_service(
+        self, service: RegisteredService, now: datetime, entry: Entry | None = None
+    ) -> None:
         """Registers a service, or replaces its registration."""
         values = {
             "scope": " ".join(sorted(service.scope)),
@@ -61,6 +110,7 @@ class Keys(Part):
             )
             if replaced.rowcount == 0:
                 connection.execute(insert(services), {"name": service.name, **values})
+            add_to_log(connection, entry)
 
         try:
             await self._database.transaction(save)
@@ -68,7 +118,9 @@ class Keys(Part):
             # Another process registered it in between: now it can be replaced.
             await self._database.transaction(save)
 
-    async def use_assertion(self, service: str, token_id: str, expires_at: datetime) -> bool:
+    async def use_assertion(
+        self, service: str, token_id: str, expires_at: datetime, entry: Entry | None = None
+    ) -> bool:
         """Marks an assertion's `jti` as used until it expires; False if it was used before."""
         row = {
             "service": service,
@@ -76,7 +128,7 @@ class Keys(Part):
             "expires_at": expires_at,
         }
         try:
-            await self._database.execute(insert(used_assertions), row)
+            await self._write_logged(insert(used_assertions).values(row), entry)
         except IntegrityError:
             return False
         return True

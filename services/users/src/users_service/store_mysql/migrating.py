@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.util import greenlet_spawn
 
 from users_service.errors import StoreUnavailableError
+from users_service.store_mysql.access import Access
 from users_service.store_mysql.database import make_engine
 
 _LOCK: Final = "users_service.migrate"
@@ -28,7 +29,7 @@ def configuration(connection: Connection | None = None) -> Config:
     return config
 
 
-async def migrate(url: str, revision: str = "head") -> None:
+async def migrate(url: str, revision: str = "head", access: Access | None = None) -> None:
     """Upgrades (or, to an older revision, downgrades) the database; nothing if it is there.
 
     Of several that run at once one does it and the others wait.
@@ -36,7 +37,7 @@ async def migrate(url: str, revision: str = "head") -> None:
     Raises:
         StoreUnavailableError: the database is away, or another's migration doesn't end.
     """
-    engine = make_engine(url, pool_size=1)
+    engine = make_engine(url, pool_size=1, access=access)
     try:
         await greenlet_spawn(_migrate, engine, revision)
     except (OperationalError, OSError) as error:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
 
-from users_service.domain.sessions import Failure, Presented, RefreshToken
-from users_service.store_mysql.database import Part
+from users_service.domain.audit import Entry
+from users_service.domain.sessions import Failure, Presented, RefreshToken, Session
+from users_service.store_mysql.audit import Logged, add_to_log
 from users_service.store_mysql.tables import (
     login_attempts,
     refresh_families,
@@ -41,16 +43,30 @@ def _row(token: RefreshToken) -> dict[str, object]:
     }
 
 
-class Sessions(Part):
+class Sessions(Logged):
     """Implements SessionStore."""
 
-    async def begin_family(self, user_id: str, first: RefreshToken, now: datetime) -> None:
-        """Stores a new family with its first token."""
+    async def begin_family(
+        self,
+        user_id: str,
+        first: RefreshToken,
+        now: datetime,
+        client: str | None = None,
+        entry: Entry | None = None,
+    ) -> None:
+        """Stores a new family with its first token, and what signed in."""
+        family = {
+            "id": first.family_id,
+            "user_id": user_id,
+            "created_at": now,
+            "last_used_at": now,
+            "client": client,
+        }
 
         def begin(connection: Connection) -> None:
-            family = {"id": first.family_id, "user_id": user_id, "created_at": now}
             connection.execute(insert(refresh_families), family)
             connection.execute(insert(refresh_tokens), _row(first))
+            add_to_log(connection, entry)
 
         await self._database.transaction(begin)
 
@@ -64,18 +80,24 @@ class Sessions(Part):
         return Presented(token, user_of(row), row.ended_at is not None)
 
     async def spend(self, digest: str, successor: RefreshToken, now: datetime) -> bool:
-        """Spends a token and stores its successor; False, and nothing done, if it was spent."""
+        """Spends a token and stores its successor; False, and nothing spent, if it was before."""
 
         def rotate(connection: Connection) -> bool:
+            # The family's row comes first: whoever spends a token of it or ends it locks this row
+            # before any other, so that nobody waits for one who waits for them.
+            unspent = exists().where(_t.digest == digest, _t.spent_at.is_(None))
+            used = connection.execute(
+                update(refresh_families)
+                .where(_f.id == successor.family_id, _f.ended_at.is_(None), unspent)
+                .values(last_used_at=now)
+            )
+            if used.rowcount == 0:
+                return False
             # The compare-and-set: of all who present the token at once, over all instances, this
             # statement matches a row for one. The row lock makes the others wait and see.
             spent = connection.execute(
                 update(refresh_tokens)
-                .where(
-                    _t.digest == digest,
-                    _t.spent_at.is_(None),
-                    exists().where(_f.id == successor.family_id, _f.ended_at.is_(None)),
-                )
+                .where(_t.digest == digest, _t.spent_at.is_(None))
                 .values(spent_at=now)
             )
             if spent.rowcount == 0:
@@ -85,13 +107,41 @@ class Sessions(Part):
 
         return await self._database.transaction(rotate)
 
-    async def end_family(self, family_id: str, now: datetime) -> None:
+    async def end_family(self, family_id: str, now: datetime, entry: Entry | None = None) -> None:
         """Ends a family; none of its tokens counts any more."""
-        await self._database.execute(
+        statement = (
             update(refresh_families)
             .where(_f.id == family_id, _f.ended_at.is_(None))
             .values(ended_at=now)
         )
+        await self._write_logged(statement, entry)
+
+    async def sessions(
+        self, user_id: str, now: datetime, after: str, limit: int
+    ) -> Sequence[Session]:
+        """A page of an account's families that have a token to use, in the order of ids."""
+        usable = exists().where(_t.family_id == _f.id, _t.spent_at.is_(None), _t.expires_at > now)
+        # The version before this one knew of no use.
+        last_used_at = func.coalesce(_f.last_used_at, _f.created_at)
+        rows: Sequence[Sequence[Any]] = await self._database.fetch(
+            select(_f.id, _f.created_at, last_used_at, _f.client)
+            .where(_f.user_id == user_id, _f.ended_at.is_(None), _f.id > after, usable)
+            .order_by(_f.id)
+            .limit(limit)
+        )
+        return [Session(*row) for row in rows]
+
+    async def end_session(
+        self, user_id: str, family_id: str, now: datetime, entry: Entry | None = None
+    ) -> bool:
+        """Ends a family of that account; False if it has no such one that goes on."""
+        ended = await self._write_logged(
+            update(refresh_families)
+            .where(_f.id == family_id, _f.user_id == user_id, _f.ended_at.is_(None))
+            .values(ended_at=now),
+            entry,
+        )
+        return ended > 0
 
     async def failures(self, address: str, since: datetime, limit: int) -> Sequence[Failure]:
         """The newest failed logins from an address, newest first."""
@@ -99,9 +149,23 @@ class Sessions(Part):
         rows = await self._database.fetch(_FAILURES, parameters)
         return [Failure(row.email_digest, row.at) for row in rows]
 
-    async def add_failure(self, address: str, failure: Failure) -> None:
+    async def add_failure(self, address: str, failure: Failure, entry: Entry | None = None) -> None:
         """Remembers a failed login."""
-        await self._database.execute(
-            insert(login_attempts),
-            {"address": address, "email_digest": failure.email_digest, "at": failure.at},
-        )
+        row = {"address": address, "email_digest": failure.email_digest, "at": failure.at}
+        await self._write_logged(insert(login_attempts).values(row), entry)
+
+    async def reserve_attempt(self, address: str, failure: Failure) -> int:
+        """Remembers an attempt as failed before it is made; by what to take it back."""
+        row = {"address": address, "email_digest": failure.email_digest, "at": failure.at}
+
+        def reserve(connection: Connection) -> int:
+            key = connection.execute(insert(login_attempts), row).inserted_primary_key
+            if key is None:
+                raise AssertionError("an insert of one row has a key")
+            return int(key[0])
+
+        return await self._database.transaction(reserve)
+
+    async def release_attempt(self, attempt: int) -> None:
+        """Forgets an attempt that didn't fail."""
+        await self._database.execute(delete(login_attempts).where(_a.id == attempt))

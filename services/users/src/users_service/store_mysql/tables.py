@@ -90,6 +90,7 @@ users = _table(
     Column("version", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    Column("closed_at", Instant),
     Index(None, "role", "status", "id"),
 )
 
@@ -110,6 +111,8 @@ refresh_families = _table(
     Column("user_id", _ID, ForeignKey("users.id"), nullable=False, index=True),
     Column("created_at", Instant, nullable=False),
     Column("ended_at", Instant),
+    Column("last_used_at", Instant),
+    Column("client", String(200)),
 )
 
 refresh_tokens = _table(
@@ -139,6 +142,7 @@ signing_keys = _table(
     Column("public_pem", Text, nullable=False),
     Column("sealed", Text, nullable=False),
     Column("signs_from", Instant, nullable=False),
+    Column("retired_at", Instant),
 )
 
 services = _table(
@@ -154,4 +158,73 @@ used_assertions = _table(
     Column("service", String(80), primary_key=True),
     Column("token_digest", _DIGEST, primary_key=True),
     Column("expires_at", Instant, nullable=False, index=True),
+)
+
+registrations = _table(
+    "registrations",
+    Column("token_digest", _DIGEST, primary_key=True),
+    Column("email", String(254), nullable=False),
+    Column("password_hash", String(255), nullable=False),
+    Column("full_name", String(200), nullable=False),
+    Column("timezone", String(64), nullable=False),
+    Column("phone", String(40)),
+    Column("birth_date", Date),
+    Column("expires_at", Instant, nullable=False, index=True),
+)
+
+password_resets = _table(
+    "password_resets",
+    Column("token_digest", _DIGEST, primary_key=True),
+    Column("user_id", _ID, ForeignKey("users.id"), nullable=False, index=True),
+    Column("expires_at", Instant, nullable=False, index=True),
+)
+
+second_factors = _table(
+    "second_factors",
+    Column("user_id", _ID, ForeignKey("users.id"), primary_key=True),
+    Column("sealed", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("confirmed_at", Instant),
+    Column("last_step", Integer),
+)
+
+recovery_codes = _table(
+    "recovery_codes",
+    Column("user_id", _ID, ForeignKey("users.id"), primary_key=True),
+    Column("code_digest", _DIGEST, primary_key=True),
+)
+
+policies = _table(
+    "policies",
+    Column("name", String(80), primary_key=True),
+    Column("value", String(255), nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)
+
+erasures = _table(
+    "erasures",
+    Column("user_id", _ID, ForeignKey("users.id"), primary_key=True),
+    Column("requested_at", Instant, nullable=False),
+    Column("next_try_at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("done_at", Instant),
+    Index(None, "done_at", "next_try_at"),
+)
+
+# No foreign keys: what happened stays, whatever becomes of whom it happened to.
+audit_log = _table(
+    "audit_log",
+    Column("id", _ID, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("outcome", String(40), nullable=False),
+    Column("actor_id", String(80)),
+    Column("actor_role", String(16)),
+    Column("subject_id", String(80)),
+    Column("address", String(45)),
+    Column("request_id", String(128)),
+    Column("details", String(255)),
+    Index(None, "actor_id", "id"),
+    Index(None, "subject_id", "id"),
+    Index(None, "action", "id"),
 )

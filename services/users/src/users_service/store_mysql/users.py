@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from users_service.domain.audit import Entry
 from users_service.domain.users import (
     Doctor,
     Role,
@@ -27,7 +28,7 @@ from users_service.domain.users import (
 )
 from users_service.errors import EmailTakenError, LastAdminError
 from users_service.store import Credentials, DoctorFilter, UserFilter
-from users_service.store_mysql.database import Part
+from users_service.store_mysql.audit import Logged, add_to_log
 from users_service.store_mysql.tables import doctor_profiles, refresh_families, users
 
 _u, _d = users.c, doctor_profiles.c
@@ -62,9 +63,11 @@ _DOCTORS = (
 )
 _ACTIVE_DOCTORS = _DOCTORS.where(_u.status == Status.ACTIVE.value)
 
-_USER_BY_ID = select(*USER_COLUMNS).where(_u.id == bindparam("user_id"))
+# What stays of a closed account is nobody any more.
+_OPEN = _u.closed_at.is_(None)
+_USER_BY_ID = select(*USER_COLUMNS).where(_u.id == bindparam("user_id"), _OPEN)
 _CREDENTIALS = select(*USER_COLUMNS, _u.password_hash, _u.email_key).where(
-    _u.email_key == bindparam("email_key")
+    _u.email_key == bindparam("email_key"), _OPEN
 )
 
 
@@ -90,7 +93,8 @@ def _doctor_of(row: Sequence[Any]) -> Doctor:
     return Doctor(*row)
 
 
-def _values(user: User) -> dict[str, Any]:
+def account_values(user: User) -> dict[str, Any]:
+    """An account's columns, but for its id and its password."""
     return {
         "email": user.email,
         "email_key": email_key(user.email),
@@ -112,7 +116,7 @@ def _contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
     return func.instr(column, text) > 0
 
 
-class Users(Part):
+class Users(Logged):
     """Implements UserStore."""
 
     async def user(self, user_id: str) -> User | None:
@@ -129,31 +133,33 @@ class Users(Part):
             return None
         return Credentials(user_of(rows[0]), rows[0].password_hash)
 
-    async def add_user(self, user: User, password_hash: str) -> None:
+    async def add_user(self, user: User, password_hash: str, entry: Entry | None = None) -> None:
         """Adds an account, and a doctor's profile for a doctor. Raises EmailTakenError."""
 
         def add(connection: Connection) -> None:
             connection.execute(
-                insert(users), {"id": user.id, "password_hash": password_hash, **_values(user)}
+                insert(users),
+                {"id": user.id, "password_hash": password_hash, **account_values(user)},
             )
             if user.role is Role.DOCTOR:
                 _ensure_profile(connection, user.id)
+            add_to_log(connection, entry)
 
         try:
             await self._database.transaction(add)
         except IntegrityError as error:
             raise EmailTakenError("an account with this e-mail address exists") from error
 
-    async def change_user(self, before: User, after: User) -> bool:
+    async def change_user(self, before: User, after: User, entry: Entry | None = None) -> bool:
         """Replaces an account if it still has the version of `before`; False if it hasn't."""
 
         def change(connection: Connection) -> bool:
             if before.administers and not after.administers:
-                _check_other_admins(connection, before.id)
+                check_other_admins(connection, before.id)
             changed = connection.execute(
                 update(users)
                 .where(_u.id == before.id, _u.version == before.version)
-                .values(_values(after))
+                .values(account_values(after))
             )
             if changed.rowcount == 0:
                 return False
@@ -168,6 +174,7 @@ class Users(Part):
                     )
                     .values(ended_at=after.updated_at)
                 )
+            add_to_log(connection, entry)
             return True
 
         return await self._database.transaction(change)
@@ -182,7 +189,7 @@ class Users(Part):
 
     async def users(self, chosen: UserFilter, after: str, limit: int) -> list[User]:
         """A page of accounts."""
-        statement = select(*USER_COLUMNS)
+        statement = select(*USER_COLUMNS).where(_OPEN)
         if chosen.role is not None:
             statement = statement.where(_u.role == chosen.role.value)
         if chosen.status is not None:
@@ -202,9 +209,11 @@ class Users(Part):
         rows = await self._database.fetch(_DOCTORS.where(_u.id == user_id))
         return _doctor_of(rows[0]) if rows else None
 
-    async def change_doctor(self, before: Doctor, after: Doctor) -> bool:
+    async def change_doctor(
+        self, before: Doctor, after: Doctor, entry: Entry | None = None
+    ) -> bool:
         """Replaces what is the profile's own if it still has the version of `before`."""
-        changed = await self._database.execute(
+        statement = (
             update(doctor_profiles)
             .where(_d.user_id == before.id, _d.version == before.version)
             .values(
@@ -215,7 +224,7 @@ class Users(Part):
                 version=after.version,
             )
         )
-        return changed > 0
+        return await self._write_logged(statement, entry) > 0
 
     async def doctors(self, chosen: DoctorFilter, after: str, limit: int) -> list[Doctor]:
         """A page of active doctors."""
@@ -231,7 +240,7 @@ class Users(Part):
         return await self._database.fetch(page)
 
 
-def _check_other_admins(connection: Connection, user_id: str) -> None:
+def check_other_admins(connection: Connection, user_id: str) -> None:
     """Raises LastAdminError. Locks all active admins, in one order, so that no two of them can
     each rely on the other while both are being disabled.
     """

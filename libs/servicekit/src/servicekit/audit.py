@@ -1,0 +1,28 @@
+"""The trail of who has read whose data: one log event a read, and nothing of what was read.
+
+Why the log and no table: docs/adr/0011.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+
+from servicekit.context import ROUTE
+from servicekit.operations import Call
+
+log = structlog.get_logger()
+
+
+def audit_read(call: Call[Any, Any], subjects: Iterable[str]) -> None:
+    """Logs `audit`: that the caller is about to be told something of other people.
+
+    Args:
+        subjects: the ids of those whom it is about. Of one's own data there is no event.
+    """
+    caller = call.caller
+    others = sorted(set(subjects) - {caller.id})
+    if others:
+        log.info(
+            "audit", action=call.request[ROUTE], caller=caller.id, role=caller.role, subjects=others
+        )

@@ -1,0 +1,161 @@
+"""Mail: the port to whatever sends it, and an outbox that sends behind the answers.
+
+What sends (`servicekit.mail_ses`) is a module of its own, since it loads the AWS client: a service
+whose mail is off doesn't pay for it.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+log = structlog.get_logger()
+
+WAITING: Final = 1000
+"""Mails that wait at most; more are dropped, since a flood must not take the memory."""
+SEND_SECONDS: Final = 10.0
+"""For how long one try may take."""
+GRACE_SECONDS: Final = 10.0
+"""For how long a process that ends goes on with what it accepted."""
+_SENDERS: Final = 4
+_PAUSES: Final = (1.0, 5.0)  # seconds before the second try and the third
+
+_control = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]").search
+
+
+class MailError(Exception):
+    """A mail that wasn't sent. The text says why, and never to whom."""
+
+
+class MailRefusedError(MailError):
+    """It isn't taken for this address, and trying again won't change that."""
+
+
+class MailUnavailableError(MailError):
+    """What sends mail is away, too busy, or not set up: later it may be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail in plain text to one address.
+
+    Attributes:
+        kind: what it is about, a word for logs.
+        to: one address, as it was given; whether it can be reached, the mailer finds out.
+
+    Raises:
+        ValueError: the address or the subject would end its header.
+    """
+
+    kind: str
+    to: str
+    subject: str
+    text: str
+
+    def __post_init__(self) -> None:
+        """Nothing that a header is made of may begin another one (RFC 5322, 2.2)."""
+        if _control(self.to) or _control(self.subject):
+            raise ValueError("an address and a subject have no control characters")
+
+
+class Mailer(Protocol):
+    """What sends mail."""
+
+    async def send(self, mail: Mail) -> None:
+        """Returns when it was accepted for delivery. Raises MailError, one of its two kinds."""
+
+
+class Outbox:
+    """Accepts mails at once and sends them later: no answer waits for one, nor depends on it.
+
+    It is kept in memory: what a process that is killed had not sent is lost, and whoever waits for
+    the mail asks again.
+
+    Args:
+        mailer: None where mail is off; then nothing is sent, and the log says so.
+        wait: sleeps so many seconds, between tries.
+    """
+
+    def __init__(
+        self, mailer: Mailer | None, *, wait: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._mailer = mailer
+        self._wait = wait
+        self._queue: asyncio.Queue[Mail] = asyncio.Queue(WAITING)
+
+    def post(self, mail: Mail) -> None:
+        """Takes a mail to be sent; never waits and never fails."""
+        if self._mailer is None:
+            log.info("mail is off", kind=mail.kind)
+            return
+        try:
+            self._queue.put_nowait(mail)
+        except asyncio.QueueFull:
+            log.error("dropped a mail", kind=mail.kind, reason="too many wait already")
+
+    async def join(self) -> None:
+        """Returns when all that was taken is sent or given up."""
+        await self._queue.join()
+
+    async def work(self) -> None:
+        """Sends what is posted, one after another, until cancelled."""
+        while True:
+            mail = await self._queue.get()
+            try:
+                await self._deliver(mail)
+            except Exception:
+                # A defect, and of one mail: those behind it are sent all the same.
+                log.exception("could not send a mail", kind=mail.kind)
+            finally:
+                self._queue.task_done()
+
+    async def _deliver(self, mail: Mail) -> None:
+        for pause in (*_PAUSES, None):
+            try:
+                await self._send(mail)
+            except MailRefusedError as error:
+                log.warning("a mail was refused", kind=mail.kind, reason=str(error))
+                return
+            except MailUnavailableError as error:
+                if pause is None:
+                    log.error("gave up a mail", kind=mail.kind, reason=str(error))
+                    return
+                await self._wait(pause)
+            else:
+                return
+
+    async def _send(self, mail: Mail) -> None:
+        if self._mailer is None:
+            raise MailUnavailableError("mail is off")
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await self._mailer.send(mail)
+        except TimeoutError as error:
+            raise MailUnavailableError("no answer in time") from error
+
+
+@asynccontextmanager
+async def open_outbox(
+    mailer: Mailer | None,
+    *,
+    wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    grace: float = GRACE_SECONDS,
+) -> AsyncIterator[Outbox]:
+    """An outbox that sends until the end of the context, and then for `grace` seconds at most."""
+    outbox = Outbox(mailer, wait=wait)
+    tasks = [asyncio.create_task(outbox.work(), name="mail") for _ in range(_SENDERS)]
+    try:
+        yield outbox
+    finally:
+        try:
+            async with asyncio.timeout(grace):
+                await outbox.join()
+        except TimeoutError:
+            log.error("ended with mails unsent", seconds=grace)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

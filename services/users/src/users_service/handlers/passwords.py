@@ -1,0 +1,41 @@
+"""Other passwords, and registrations that are confirmed by mail."""
+
+from aiohttp import web
+
+from servicekit.operations import Call, no_content
+from servicekit.wire import NoQuery
+from users_service import schemas
+from users_service.handlers.common import ACCOUNT, client_address, created, origin_of, use_cases
+
+
+async def change_password(call: Call[schemas.PasswordChange, NoQuery]) -> web.Response:
+    """POST /v1/auth/password."""
+    body, account = call.body, call.request[ACCOUNT]
+    await use_cases(call).password_changes.change(
+        account,
+        body.current_password,
+        body.new_password,
+        client_address(call.request),
+        origin_of(call),
+    )
+    return no_content()
+
+
+async def request_reset(call: Call[schemas.PasswordReset, NoQuery]) -> web.Response:
+    """POST /v1/auth/password-reset."""
+    client = client_address(call.request)
+    await use_cases(call).password_changes.request_reset(call.body.email, client)
+    return web.Response(status=202)
+
+
+async def confirm_reset(call: Call[schemas.NewPasswordByToken, NoQuery]) -> web.Response:
+    """POST /v1/auth/password-reset/confirm."""
+    await use_cases(call).password_changes.reset(
+        call.body.token, call.body.new_password, origin_of(call)
+    )
+    return no_content()
+
+
+async def confirm_registration(call: Call[schemas.RegistrationToken, NoQuery]) -> web.Response:
+    """POST /v1/auth/register/confirm."""
+    return created(await use_cases(call).registrations.confirm(call.body.token, origin_of(call)))
