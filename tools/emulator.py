@@ -20,6 +20,8 @@ from tools.processes import die_with_parent, end, free_port
 STOP_SECONDS = 60.0  # it writes its whole state as JSON when it ends
 # Signed links and forms are only good with the very key that the emulator was started with.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+SERVED = "dynamodb,s3,ses"
+"""What the suite uses of AWS."""
 _START_SECONDS = 30.0
 _ATTEMPTS = 3
 
@@ -34,7 +36,7 @@ def emulator_command(python: Path) -> tuple[str, ...]:
 
 
 def emulator_environment(
-    port: int, scratch: Path, state: Path | None = None, services: str = "dynamodb,s3,ses"
+    port: int, scratch: Path, state: Path | None = None, services: str = SERVED
 ) -> dict[str, str]:
     """Return MiniStack's settings, all of them read from the environment.
 
@@ -76,7 +78,7 @@ class Emulator:
     for a while; it comes back at the same address, and empty.
     """
 
-    def __init__(self, python: Path, services: str = "dynamodb,s3") -> None:
+    def __init__(self, python: Path, services: str = SERVED) -> None:
         """Take the interpreter of the emulator's environment, and what is to be served."""
         self._python = python
         self._services = services

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -19,6 +20,7 @@ from servicekit.mail import (
     MailUnavailableError,
     Outbox,
     open_outbox,
+    opened_late,
 )
 from servicekit.mail_ses import SESMailer, open_ses
 from servicekit.testing import FakeMailer
@@ -209,3 +211,26 @@ async def test_where_mail_is_off_nothing_waits() -> None:
     async with open_outbox(None) as outbox:
         outbox.post(mail("ana@a.example"))
         await outbox.join()
+
+
+async def test_a_mailer_is_opened_once_at_the_first_mail_and_closed_at_the_end() -> None:
+    told: list[str] = []
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[FakeMailer]:
+        told.append("opened")
+        await asyncio.sleep(0)
+        if len(told) == 1:
+            raise MailUnavailableError("not yet")
+        yield mailer
+        told.append("closed")
+
+    mailer = FakeMailer()
+    async with opened_late(opened) as late:
+        assert told == []
+        with pytest.raises(MailUnavailableError):
+            await late.send(mail("ana@a.example"))
+        await asyncio.gather(*(late.send(mail(f"ana{n}@a.example")) for n in range(3)))
+        assert told == ["opened", "opened"]
+    assert told[2:] == ["closed"]
+    assert len(mailer.sent) == 3

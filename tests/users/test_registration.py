@@ -182,39 +182,6 @@ async def test_what_was_never_mailed_is_no_token(api: Api, token: str) -> None:
     await api.refused(401, "invalid_registration_token", "POST", CONFIRM, {"token": token})
 
 
-PRODUCTION = {
-    "ENVIRONMENT": "production",
-    "token_issuer": "https://clinic.example",
-    "token_audience": "clinic",
-    "argon2_time_cost": 3,
-    "argon2_memory_kib": 65536,
-}
-MAIL = {
-    "mail": "ses",
-    "mail_from": "us@clinic.example",
-    "AWS_REGION": "eu-central-1",
-    "public_url": "https://clinic.example/",
-}
-
-
-def production(**changes: Any) -> UsersSettings:
-    return settings_for("mysql+aiomysql://u:p@h/d", **{**PRODUCTION, **changes})
-
-
-def test_production_confirms_unless_it_is_told_not_to() -> None:
-    assert production(**MAIL).confirms_registrations
-    assert production(**MAIL).public_url == "https://clinic.example"
-    assert not production(registration="open").confirms_registrations
-    assert not settings_for("sqlite+aiosqlite:///x").confirms_registrations
-
-
-@pytest.mark.parametrize("missing", [*MAIL])
-def test_production_takes_no_default_for_mail(missing: str) -> None:
-    said = {name: value for name, value in MAIL.items() if name != missing}
-    with pytest.raises(ValidationError, match="USERS_MAIL=ses"):
-        production(**said)
-
-
 def test_confirming_takes_mail() -> None:
     with pytest.raises(ValidationError, match="USERS_MAIL=ses"):
         settings_for("sqlite+aiosqlite:///x", registration="verify")

@@ -19,6 +19,12 @@ PRODUCTION = {
     "USERS_DATABASE_URL": "mysql+aiomysql://users@db.example/users",
     "USERS_DATABASE_TLS_CA": certifi.where(),
     "USERS_SEALING_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    "USERS_APPOINTMENTS_URL": "https://internal.clinic.example",
+    "USERS_FILES_URL": "https://internal.clinic.example",
+    "USERS_MAIL": "ses",
+    "USERS_MAIL_FROM": "us@clinic.example",
+    "USERS_PUBLIC_URL": "https://clinic.example/",
+    "AWS_REGION": "eu-central-1",
 }
 TYPED = base64.urlsafe_b64encode(bytes(range(32))).decode()
 
@@ -44,6 +50,7 @@ def refusal(capsys: pytest.CaptureFixture[str]) -> str:
     [
         {},
         {"USERS_DATABASE_AUTH": "rds-iam"},
+        {"USERS_REGISTRATION": "open", "USERS_MAIL": "off"},
         {"USERS_DATABASE_READ_URL": "mysql+aiomysql://users@replica.example/users"},
         {"USERS_SEALING_KEY": None, "USERS_SEALING_SECRET_ARN": "arn:aws:secretsmanager:x"},
         {
@@ -59,6 +66,9 @@ def test_production_takes_these(monkeypatch: pytest.MonkeyPatch, changes: dict[s
 
 
 UNSAFE = {
+    "USERS_MAIL_FROM": None,
+    "USERS_PUBLIC_URL": None,
+    "AWS_REGION": None,
     "USERS_TOKEN_ISSUER": "https://issuer.localhost",
     "USERS_DATABASE_URL": "sqlite+aiosqlite:///users.db",
     "USERS_DATABASE_READ_URL": "sqlite+aiosqlite:///users.db",
@@ -69,7 +79,7 @@ UNSAFE = {
     "USERS_ALLOWED_ORIGINS": "*",
     "USERS_LOG_LEVEL": "debug",
     "USERS_ARGON2_TIME_COST": "2",
-    "USERS_ARGON2_MEMORY_KIB": "19456",
+    "USERS_ARGON2_MEMORY_KIB": "65535",
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
@@ -85,6 +95,19 @@ def test_production_refuses_each(
 ) -> None:
     set_all(monkeypatch, **{name: value})
     assert f"in production {name} " in refusal(capsys)
+
+
+def test_production_confirms_registrations_by_mail_unless_it_is_told_not_to(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_all(monkeypatch)
+    settings = load_settings(UsersSettings)
+    assert settings.confirms_registrations
+    assert settings.public_url == "https://clinic.example"
+    set_all(monkeypatch, USERS_MAIL="off")
+    assert "in production USERS_MAIL is ses" in refusal(capsys)
+    set_all(monkeypatch, USERS_REGISTRATION="open")
+    assert not load_settings(UsersSettings).confirms_registrations
 
 
 def test_all_that_is_refused_is_named_at_once(

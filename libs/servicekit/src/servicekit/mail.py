@@ -7,7 +7,7 @@ whose mail is off doesn't pay for it.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -67,6 +67,34 @@ class Mailer(Protocol):
 
     async def send(self, mail: Mail) -> None:
         """Returns when it was accepted for delivery. Raises MailError, one of its two kinds."""
+
+
+@asynccontextmanager
+async def opened_late(
+    open_mailer: Callable[[], AbstractAsyncContextManager[Mailer]],
+) -> AsyncIterator[Mailer]:
+    """A mailer that is opened for its first mail, and closed at the end of the context.
+
+    An instance that sends none pays for no client, and one that starts while what sends mail is
+    away starts all the same.
+    """
+    async with AsyncExitStack() as stack:
+        yield _LateMailer(lambda: stack.enter_async_context(open_mailer()))
+
+
+class _LateMailer:
+    """Implements Mailer."""
+
+    def __init__(self, opened: Callable[[], Awaitable[Mailer]]) -> None:
+        self._open = opened
+        self._opening = asyncio.Lock()
+        self._mailer: Mailer | None = None
+
+    async def send(self, mail: Mail) -> None:
+        async with self._opening:
+            if self._mailer is None:
+                self._mailer = await self._open()
+        await self._mailer.send(mail)
 
 
 class Outbox:

@@ -6,6 +6,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
+from importlib import import_module
 from typing import Final
 
 import aiohttp
@@ -17,7 +19,7 @@ from jwtverify import JWTVerifier
 from servicekit.app import VERIFIER, build_app, calls_to_peer, calls_to_store
 from servicekit.calls import Calls
 from servicekit.health import HEALTH, METRICS
-from servicekit.mail import Mailer, Outbox, open_outbox
+from servicekit.mail import Mailer, Outbox, open_outbox, opened_late
 from servicekit.peers import Peer
 from users_service import __version__
 from users_service.domain.keys import RegisteredService
@@ -102,15 +104,22 @@ async def open_configured_mailer(
     if settings.mail == "off":
         yield None
         return
-    # The AWS client takes more memory than all the rest of an instance that sends no mail.
-    from servicekit.aws import classify as classify_aws
-    from servicekit.mail_ses import open_ses
+    async with opened_late(partial(_open_ses, settings, app)) as mailer:
+        yield mailer
 
-    async with open_ses(
+
+@asynccontextmanager
+async def _open_ses(settings: UsersSettings, app: web.Application) -> AsyncIterator[Mailer]:
+    # The AWS client is a fifth of an instance's memory, so only who sends loads it. In a thread:
+    # it takes long, and requests are answered meanwhile.
+    mail_ses, aws = await asyncio.to_thread(
+        lambda: (import_module("servicekit.mail_ses"), import_module("servicekit.aws"))
+    )
+    async with mail_ses.open_ses(
         sender=settings.mail_from,
         region=settings.region,
         endpoint=settings.ses_endpoint,
-        calls=calls_to_store(app, "ses", classify_aws),
+        calls=calls_to_store(app, "ses", aws.classify),
     ) as mailer:
         yield mailer
 

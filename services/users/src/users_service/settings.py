@@ -134,9 +134,7 @@ class UsersSettings(ServiceSettings):
                 raise ValueError("USERS_DATABASE_AUTH=rds-iam needs USERS_DATABASE_TLS_CA")
         self._check_sealing()
         if self.confirms_registrations and self.mail == "off":
-            raise ValueError(
-                "USERS_REGISTRATION=verify, production's default, takes USERS_MAIL=ses"
-            )
+            raise ValueError("USERS_REGISTRATION=verify takes USERS_MAIL=ses")
         return self
 
     def _check_sealing(self) -> None:
@@ -166,9 +164,11 @@ class UsersSettings(ServiceSettings):
             if key is not None and _is_made_up(decoded_key(key.get_secret_value())):
                 found[name] = "is random"
         if self.mail == "ses":
-            for name in ("mail_from", "public_url"):
+            for name in ("mail_from", "public_url", "region"):
                 if name not in self.model_fields_set:
                     found[name] = "is said where mail is sent"
+        elif self.confirms_registrations:
+            found["mail"] = "is ses where registrations are confirmed"
         return found
 
 
