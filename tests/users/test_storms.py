@@ -20,8 +20,9 @@ from tests.users.conftest import Instance, settings_for
 from tools.mysql import MySQLServer
 from users_service.app import create_app
 from users_service.errors import TooBusyError
-from users_service.service import passwords as passwords_module
-from users_service.service.passwords import LONGEST_WAIT_SECONDS, PasswordHasher
+from users_service.service import lines
+from users_service.service.lines import LONGEST_WAIT_SECONDS, Line
+from users_service.service.passwords import PasswordHasher
 from users_service.settings import UsersSettings
 from users_service.store_mysql import open_store
 
@@ -95,7 +96,7 @@ async def test_a_flood_that_can_not_be_served_in_time_is_told_so(
 ) -> None:
     api = await flooded()
     ana = await api.patient()
-    monkeypatch.setattr(passwords_module, "LONGEST_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(lines, "LONGEST_WAIT_SECONDS", 0.0)
     statuses = await flood(api, ana.email)
     assert set(statuses) <= {200, 401, 503}
     assert statuses[503] > 0
@@ -103,19 +104,44 @@ async def test_a_flood_that_can_not_be_served_in_time_is_told_so(
     assert (await api.login(ana.email)).status == 200  # and then it is over
 
 
-async def test_no_more_wait_for_a_hash_than_can_have_it_in_time() -> None:
+async def test_no_more_wait_than_can_have_their_turn_in_time() -> None:
     ticks = iter(range(1000))
-    with cheap(monotonic=lambda: float(next(ticks))) as hasher:  # each hash takes a second
-        for _ in range(100):  # until that is known
-            await hasher.hash(PASSWORD)
-        asked = [hasher.hash(PASSWORD) for _ in range(40)]
-        results = await asyncio.gather(*asked, return_exceptions=True)
-        refused = [result for result in results if isinstance(result, TooBusyError)]
-        made = [result for result in results if isinstance(result, str)]
-        # One is being made, ten wait a second each: the next would wait for eleven.
-        assert (len(made), len(refused)) == (LONGEST_WAIT_SECONDS + 1, 29)
-        assert {error.retry_after for error in refused} == {11}
-        assert isinstance(await hasher.hash(PASSWORD), str)
+    line = Line(1, monotonic=lambda: float(next(ticks)))  # each keeps its place for a second
+    free = asyncio.Event()
+
+    async def turn() -> None:
+        async with line.place():
+            await free.wait()
+
+    free.set()
+    for _ in range(100):  # until that is known
+        await turn()
+    free.clear()
+    asked = [asyncio.create_task(turn()) for _ in range(40)]
+    await asyncio.wait(asked[11:])
+    assert line.waiting == LONGEST_WAIT_SECONDS
+    free.set()
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    refused = [result for result in results if isinstance(result, TooBusyError)]
+    # One has its turn, ten wait a second each: the next would wait for eleven.
+    assert results[:11] == [None] * 11
+    assert len(refused) == 29
+    assert {error.retry_after for error in refused} == {11}
+    await turn()
+    assert line.waiting == 0
+
+
+async def test_who_gives_up_waiting_leaves_the_line() -> None:
+    line = Line(1)
+    async with line.place():
+        impatient = asyncio.create_task(line.place().__aenter__())
+        await asyncio.sleep(0)
+        assert line.waiting == 1
+        impatient.cancel()
+        await asyncio.wait([impatient])
+        assert line.waiting == 0
+    async with line.place():
+        pass
 
 
 async def test_the_loop_goes_on_while_a_password_is_hashed() -> None:

@@ -38,6 +38,7 @@ from users_service.service.closing import Closing
 from users_service.service.erasing import Erasing
 from users_service.service.exports import Exports
 from users_service.service.keys import KeyRing
+from users_service.service.lines import Line
 from users_service.service.mails import Mails, Post
 from users_service.service.password_changes import PasswordChanges
 from users_service.service.passwords import PasswordHasher
@@ -184,7 +185,7 @@ async def open_use_cases(
             clients=Clients(store, tokens, clock, audit),
             keys=keys,
             rotation=Rotation(store, sealing, clock),
-            passwords=passwords,
+            line=Line(max(settings.hash_workers + 1, settings.database_pool_size // 2)),
             password_changes=PasswordChanges(store, passwords, sessions, mails, clock, audit),
             registrations=Registrations(
                 store, passwords, mails, clock, audit, settings.confirms_registrations
@@ -233,7 +234,7 @@ def create_app(
                 "Passwords that wait to be hashed",
                 registry=app[METRICS].registry,
             )
-            waiting.set_function(lambda: use_cases.passwords.waiting)
+            waiting.set_function(lambda: use_cases.line.waiting)
             try:
                 await use_cases.keys.ensure()
             except StoreUnavailableError as error:

@@ -14,6 +14,7 @@ from users_service.handlers.common import (
     ACCOUNT,
     after_of,
     created,
+    in_line,
     new_account,
     of_user,
     origin_of,
@@ -24,6 +25,7 @@ from users_service.handlers.common import (
 from users_service.store import UserFilter
 
 
+@in_line
 async def create_user(call: Call[schemas.NewUser, NoQuery]) -> web.Response:
     """POST /v1/users."""
     new = new_account(call.body, role=call.body.role)

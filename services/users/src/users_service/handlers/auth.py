@@ -9,6 +9,7 @@ from users_service.domain.sessions import client_name
 from users_service.handlers.common import (
     client_address,
     created,
+    in_line,
     new_account,
     origin_of,
     use_cases,
@@ -20,6 +21,7 @@ _NO_STORE = {"Cache-Control": "no-store"}  # RFC 6749, 5.1
 _KEYS_KEPT = {"Cache-Control": "public, max-age=300"}
 
 
+@in_line
 async def register(call: Call[schemas.Registration, NoQuery]) -> web.Response:
     """POST /v1/auth/register."""
     new = new_account(call.body)
@@ -29,6 +31,7 @@ async def register(call: Call[schemas.Registration, NoQuery]) -> web.Response:
     return created(await use_cases(call).accounts.create(new, origin_of(call)))
 
 
+@in_line
 async def login(call: Call[schemas.Login, NoQuery]) -> web.Response:
     """POST /v1/auth/login."""
     body = call.body

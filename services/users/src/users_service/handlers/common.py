@@ -1,10 +1,13 @@
 """What handlers share: who calls, where from, pages, and how an account is shown."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import wraps
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from servicekit.auth import Caller
 from servicekit.context import TRACE
@@ -21,6 +24,9 @@ from users_service.service.accounts import NewAccount
 
 USE_CASES = web.AppKey("use_cases", UseCases)
 ACCOUNT = web.RequestKey("account", domain.User)
+
+B = TypeVar("B", bound=BaseModel)
+Q = TypeVar("Q", bound=BaseModel)
 
 
 async def load_account(request: web.Request, caller: Caller) -> Caller:
@@ -72,6 +78,19 @@ def origin_of(call: Call[Any, Any]) -> Origin:
 def use_cases(call: Call[Any, Any]) -> UseCases:
     """The use cases of the app that the request is for."""
     return call.request.app[USE_CASES]
+
+
+def in_line(
+    handler: Callable[[Call[B, Q]], Awaitable[web.Response]],
+) -> Callable[[Call[B, Q]], Awaitable[web.Response]]:
+    """The handler of an operation that has a password hashed: its requests wait for their turn."""
+
+    @wraps(handler)
+    async def in_its_turn(call: Call[B, Q]) -> web.Response:
+        async with use_cases(call).line.place():
+            return await handler(call)
+
+    return in_its_turn
 
 
 def new_account(body: schemas.Registration, role: domain.Role = domain.Role.PATIENT) -> NewAccount:

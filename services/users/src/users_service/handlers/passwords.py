@@ -5,9 +5,17 @@ from aiohttp import web
 from servicekit.operations import Call, no_content
 from servicekit.wire import NoQuery
 from users_service import schemas
-from users_service.handlers.common import ACCOUNT, client_address, created, origin_of, use_cases
+from users_service.handlers.common import (
+    ACCOUNT,
+    client_address,
+    created,
+    in_line,
+    origin_of,
+    use_cases,
+)
 
 
+@in_line
 async def change_password(call: Call[schemas.PasswordChange, NoQuery]) -> web.Response:
     """POST /v1/auth/password."""
     body, account = call.body, call.request[ACCOUNT]
@@ -28,6 +36,7 @@ async def request_reset(call: Call[schemas.PasswordReset, NoQuery]) -> web.Respo
     return web.Response(status=202)
 
 
+@in_line
 async def confirm_reset(call: Call[schemas.NewPasswordByToken, NoQuery]) -> web.Response:
     """POST /v1/auth/password-reset/confirm."""
     await use_cases(call).password_changes.reset(

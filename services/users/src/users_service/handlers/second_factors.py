@@ -6,7 +6,7 @@ from servicekit.operations import Call, answer, no_content
 from servicekit.wire import NoQuery, Nothing
 from users_service import schemas
 from users_service.domain.users import Role
-from users_service.handlers.common import ACCOUNT, client_address, origin_of, use_cases
+from users_service.handlers.common import ACCOUNT, client_address, in_line, origin_of, use_cases
 
 _NO_STORE = {"Cache-Control": "no-store"}  # the answer is a secret
 
@@ -24,6 +24,7 @@ async def get_status(call: Call[Nothing, NoQuery]) -> web.Response:
     )
 
 
+@in_line
 async def begin(call: Call[schemas.PasswordAgain, NoQuery]) -> web.Response:
     """POST /v1/auth/second-factor."""
     new = await use_cases(call).factors.begin(
@@ -50,6 +51,7 @@ async def renew_codes(call: Call[schemas.FactorCode, NoQuery]) -> web.Response:
     )
 
 
+@in_line
 async def remove(call: Call[schemas.PasswordAndCode, NoQuery]) -> web.Response:
     """POST /v1/auth/second-factor/remove."""
     body, address = call.body, client_address(call.request)

@@ -31,6 +31,7 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
         answers={204: None},
         problems=(
             errors.BadCredentialsError,
+            errors.TooBusyError,
             errors.TooManyAttemptsError,
             errors.WeakPasswordError,
             *DATABASE,
@@ -58,6 +59,11 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
         "leaves the token good.",
         body=schemas.NewPasswordByToken,
         answers={204: None},
-        problems=(errors.InvalidResetTokenError, errors.WeakPasswordError, *DATABASE),
+        problems=(
+            errors.InvalidResetTokenError,
+            errors.TooBusyError,
+            errors.WeakPasswordError,
+            *DATABASE,
+        ),
     ),
 )

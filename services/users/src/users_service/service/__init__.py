@@ -7,8 +7,8 @@ from users_service.service.audit import Audit
 from users_service.service.clients import Clients
 from users_service.service.closing import Closing
 from users_service.service.keys import KeyRing
+from users_service.service.lines import Line
 from users_service.service.password_changes import PasswordChanges
-from users_service.service.passwords import PasswordHasher
 from users_service.service.registrations import Registrations
 from users_service.service.rotation import Rotation
 from users_service.service.second_factors import SecondFactors
@@ -27,7 +27,7 @@ class UseCases:
     clients: Clients
     keys: KeyRing
     rotation: Rotation
-    passwords: PasswordHasher
+    line: Line
     audit: Audit
     closing: Closing
     tokens: TokenIssuer

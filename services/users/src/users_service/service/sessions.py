@@ -87,7 +87,7 @@ class Sessions:
             client: what signs in, for the list of sessions.
 
         Raises:
-            BadCredentialsError, SecondFactorRequiredError, TooManyAttemptsError, TooBusyError
+            BadCredentialsError, SecondFactorRequiredError, TooManyAttemptsError
         """
         credentials = await self.prove(email, password, address, origin)
         if not await self._factors.admits(credentials.user, otp):
@@ -104,7 +104,7 @@ class Sessions:
         the answer, not by the work, not by how failures are counted.
 
         Raises:
-            BadCredentialsError, TooManyAttemptsError, TooBusyError
+            BadCredentialsError, TooManyAttemptsError
         """
         key = email_key(email)
         digest = email_digest(key)
