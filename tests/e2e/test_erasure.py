@@ -118,7 +118,12 @@ async def _objects(emulator: str) -> str:
         async for page in pages:
             for version in page.get("Versions", ()):
                 named = {"Key": version["Key"], "VersionId": version["VersionId"]}
-                answer = await s3.get_object(Bucket="reports", **named)
+                try:
+                    answer = await s3.get_object(Bucket="reports", **named)
+                except s3.exceptions.ClientError as error:
+                    if error.response["Error"]["Code"] not in ("NoSuchKey", "NoSuchVersion"):
+                        raise
+                    continue  # erased since it was listed
                 body = (await answer["Body"].read()).decode(errors="replace")
                 found.append(f"{version['Key']} {answer['Metadata']} {body}")
     return "\n".join(found)

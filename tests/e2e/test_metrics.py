@@ -82,7 +82,7 @@ async def test_label_values_are_bounded_whatever_is_asked_for(
     for label, texts in found.items():
         wrong = {text for text in texts if not re.fullmatch(VALUES[label], text)}
         assert not wrong, (label, wrong)
-    assert len(found["operation"]) < 40
+    assert len(found["operation"]) < 80
     assert len(found["code"]) < 80
 
 
