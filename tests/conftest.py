@@ -9,6 +9,8 @@ import shutil
 import signal
 import zoneinfo
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -20,7 +22,10 @@ from tools.emulator import Emulator
 from tools.mysql import MySQLServer, find_server
 
 IN_CI = os.environ.get("CI") == "true"
-SEED = int(os.environ.get("TEST_SEED", secrets.randbelow(2**32)))
+# Also for the lanes, which are processes of this one.
+SEED = int(os.environ.setdefault("TEST_SEED", str(secrets.randbelow(2**32))))
+TESTS = Path(__file__).parent
+LONG = ("compose", "e2e")
 NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
 
 # What a mark needs, and whether it is there.
@@ -91,6 +96,11 @@ def _seeded_random() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # A folder is one lane's, with the servers that its tests share; those that take longest first.
+    folders = {item: item.path.relative_to(TESTS).parts[0] for item in items}
+    items.sort(key=lambda item: (folders[item] not in LONG, folders[item]))
+    for item, folder in folders.items():
+        item.add_marker(pytest.mark.xdist_group(folder))
     for mark, (needed, is_there) in NEEDS.items():
         if is_there():
             continue
@@ -109,8 +119,16 @@ def pytest_terminal_summary(
             terminalreporter.line(name)
 
 
+def pytest_testnodedown(node: Any) -> None:
+    """Every lane has collected all tests, and knows what it can't run."""
+    if (config := node.config).stash[NOT_RUN] == {}:
+        config.stash[NOT_RUN] = getattr(node, "workeroutput", {}).get("not_run", {})
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     not_run = session.config.stash[NOT_RUN]
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["not_run"] = not_run
     if IN_CI and exitstatus == pytest.ExitCode.OK and any(map(not_run.get, REQUIRED_IN_CI)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
