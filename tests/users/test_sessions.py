@@ -6,10 +6,13 @@ import json
 from datetime import timedelta
 
 import pytest
+from pytest_aiohttp.plugin import AiohttpClient
 
 from servicekit.testing import FakeClock
 from tests.users.api import PASSWORD, Api
 from tests.users.conftest import Instance
+from users_service.app import create_app
+from users_service.settings import UsersSettings
 
 WRONG = "another phrase altogether"
 
@@ -184,6 +187,31 @@ async def test_a_refresh_token_ends(api: Api, clock: FakeClock) -> None:
     third = await rotate(api, second)
     clock.advance(timedelta(days=30))
     await refuse(api, third)
+
+
+async def test_a_session_that_is_used_ends_too(api: Api, clock: FakeClock) -> None:
+    ana = await api.patient()
+    refresh = ana.refresh
+    for _ in range(3):
+        clock.advance(timedelta(days=29))
+        refresh = await rotate(api, refresh)
+    clock.advance(timedelta(days=3) - timedelta(microseconds=1))
+    refresh = await rotate(api, refresh)
+    clock.advance(timedelta(microseconds=1))
+    await refuse(api, refresh)  # 90 days after signing in
+    ana = await api.sign_in(ana.email)
+    assert len((await api.ok("GET", "/v1/auth/sessions", by=ana))["items"]) == 1
+
+
+async def test_a_shorter_session_counts_for_those_that_have_begun(
+    api: Api, settings: UsersSettings, clock: FakeClock, aiohttp_client: AiohttpClient
+) -> None:
+    ana = await api.patient()
+    shorter = settings.model_copy(update={"session_max_days": 7})
+    after = Api(await aiohttp_client(create_app(shorter, clock=clock)))
+    clock.advance(timedelta(days=7))
+    await refuse(after, ana.refresh)
+    await rotate(api, ana.refresh)
 
 
 async def test_refreshes_at_once_give_one_successor(api: Api, instance: Instance) -> None:

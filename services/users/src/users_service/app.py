@@ -164,6 +164,7 @@ async def open_use_cases(
             factors,
             refresh_key=sealing.refresh_key,
             lifetime=settings.refresh_token_lifetime,
+            longest=settings.session_longest,
             clock=clock,
             audit=audit,
         )
