@@ -244,6 +244,7 @@ def create_app(
         contexts=[everything],
         check_caller=load_account,
         allowed_origins=settings.cors_origins,
+        by_tls=settings.environment == "production",
     )
 
 
