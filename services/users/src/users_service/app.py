@@ -153,9 +153,9 @@ async def open_use_cases(
     ) as passwords:
         attempts = Attempts(store, clock)
         factor_sealing = sealing.of(b"users: second factors")
-        factors = SecondFactors(store, passwords, attempts, factor_sealing, clock, audit)
-        leases = Leases(settings.doctor_lease_seconds, wait)
         mails = Mails(store, post or Outbox(None), base=settings.public_url, clock=clock)
+        factors = SecondFactors(store, passwords, attempts, factor_sealing, mails, clock, audit)
+        leases = Leases(settings.doctor_lease_seconds, wait)
         sessions = Sessions(
             store,
             passwords,
