@@ -27,6 +27,7 @@ async def test_what_its_owner_does(mailed: Mailed, clock: FakeClock) -> None:
     ana = await api.patient()
     device, codes = await set_up(api, ana, clock)
     assert await mailed.mails(1) == [(ana.email, SET_UP)]
+    assert await api.measured('mails_total{result="sent"}') == 1
     body = {"code": device.next()}
     made = await api.ok("POST", f"{FACTOR}/recovery-codes", body, by=ana)
     assert (await mailed.mails(2))[1] == (ana.email, MADE)

@@ -166,8 +166,10 @@ async def test_a_spent_token_after_the_grace_ends_the_family(api: Api, clock: Fa
     other = await api.sign_in(ana.email)
     second = await rotate(api, ana.refresh)
     clock.advance(timedelta(seconds=10, microseconds=1))
+    assert await api.measured("refresh_tokens_reused_total") == 0
     await refuse(api, ana.refresh)
     await refuse(api, second)
+    assert await api.measured("refresh_tokens_reused_total") == 1
     await rotate(api, other.refresh)  # of another family
 
 

@@ -43,6 +43,7 @@ class Sessions:
         refresh_key: derives refresh tokens; the same for all instances.
         lifetime: of a refresh token; each refresh begins another.
         longest: of a session, however often it is refreshed; from the sign-in on.
+        reused: told that a spent token was presented again, which may be a thief.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class Sessions:
         longest: timedelta,
         clock: Callable[[], datetime],
         audit: Audit,
+        reused: Callable[[], None],
     ) -> None:
         self._audit = audit
+        self._reused = reused
         self._store = store
         self._passwords = passwords
         self._tokens = tokens
@@ -208,6 +211,7 @@ class Sessions:
             Action.REFRESH_REUSED, origin, found.user.id, outcome=Outcome.REFUSED
         )
         await self._store.end_family(family_id, now, entry)
+        self._reused()
         raise InvalidRefreshTokenError("sign in again")
 
     def _next(
