@@ -96,6 +96,15 @@ async def test_an_address_with_spaces_is_another(api: Api) -> None:
     assert (await api.login(f"{ana.email} ")).status == 401
 
 
+async def test_a_password_counts_as_it_was_typed_to_its_last_character(api: Api) -> None:
+    password = "x7Kq9mPz2LwV" * 10 + "Wort 1 "  # 127 characters
+    body = {"email": "ana@long.example", "password": password, "full_name": "Ana"}
+    await api.ok("POST", "/v1/auth/register", body)
+    for other in (password[:-1], password.rstrip() + "2", password.swapcase(), password + " "):
+        assert (await api.login(body["email"], other)).status == 401
+    assert (await api.login(body["email"], password)).status == 200
+
+
 async def test_after_ten_failures_an_email_waits(api: Api, clock: FakeClock) -> None:
     ana = await api.patient()
     for _ in range(10):
