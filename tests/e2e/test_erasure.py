@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from servicekit.aws import open_client
 from tests.e2e.client import Client
@@ -118,7 +119,12 @@ async def _objects(emulator: str) -> str:
         async for page in pages:
             for version in page.get("Versions", ()):
                 named = {"Key": version["Key"], "VersionId": version["VersionId"]}
-                answer = await s3.get_object(Bucket="reports", **named)
+                try:
+                    answer = await s3.get_object(Bucket="reports", **named)
+                except ClientError as error:
+                    # Erased since it was listed.
+                    assert error.response["Error"]["Code"] == "NoSuchVersion"  # noqa: PT017
+                    continue
                 body = (await answer["Body"].read()).decode(errors="replace")
                 found.append(f"{version['Key']} {answer['Metadata']} {body}")
     return "\n".join(found)
