@@ -8,8 +8,10 @@ from typing import Any
 
 import certifi
 import pytest
+from pytest_aiohttp.plugin import AiohttpClient
 
 from servicekit.settings import load_settings
+from users_service.app import create_app
 from users_service.settings import UsersSettings
 
 README = Path(__file__).parents[2] / "services" / "users" / "README.md"
@@ -133,3 +135,13 @@ def test_the_readme_lists_each_once() -> None:
     # What is no setting of this class: read before it, or by a library.
     others = ["SECRETS_DIR", "OTEL_EXPORTER_OTLP_ENDPOINT", "REVISION"]
     assert sorted(listed) == sorted([*map(str, names), *others])
+
+
+async def test_in_production_browsers_are_told_to_keep_to_tls(
+    settings: UsersSettings, aiohttp_client: AiohttpClient
+) -> None:
+    production = settings.model_copy(update={"environment": "production"})
+    for told, chosen in ((True, production), (False, settings)):
+        client = await aiohttp_client(create_app(chosen))
+        response = await client.get("/health")
+        assert ("Strict-Transport-Security" in response.headers) is told
