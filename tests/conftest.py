@@ -138,7 +138,7 @@ def ministack() -> Iterator[str]:
     """The address of a MiniStack of this run's own; tables and buckets need names of their own."""
     environment = environments.emulator()
     environments.ensure([environment])
-    with Emulator(environment.python) as emulator:
+    with Emulator(environment.python, "dynamodb,s3,ses") as emulator:
         yield emulator.url
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from pytest_aiohttp.plugin import AiohttpClient
 
+from appointments_service.app import create_app
 from appointments_service.settings import Settings
 from servicekit.settings import load_settings
 
@@ -87,3 +89,14 @@ def test_the_readme_lists_every_setting() -> None:
         variable = str(info.validation_alias or name.upper())
         shown = variable if info.validation_alias else f"_{variable}`"
         assert shown in listed, variable
+
+
+async def test_in_production_browsers_are_told_to_keep_to_tls(
+    aiohttp_client: AiohttpClient,
+) -> None:
+    settings = Settings(dynamodb_endpoint="http://127.0.0.1:1")
+    production = settings.model_copy(update={"environment": "production"})
+    for told, chosen in ((True, production), (False, settings)):
+        client = await aiohttp_client(create_app(chosen))
+        response = await client.get("/health")
+        assert ("Strict-Transport-Security" in response.headers) is told

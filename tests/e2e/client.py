@@ -57,10 +57,13 @@ class Answer:
 
 def faults(answer: Answer) -> list[str]:
     """What is wrong with an answer, whatever it answers."""
-    if answer.is_of_the_gateway:
-        plain = answer.headers["Content-Type"].startswith("text/plain")
-        return [] if plain else [f"the gateway's own answer is not plain: {answer}"]
     found = []
+    if answer.headers.getall("X-Content-Type-Options", []) != ["nosniff"]:
+        found.append(f"no nosniff: {answer}")
+    if answer.is_of_the_gateway:
+        if not answer.headers["Content-Type"].startswith("text/plain"):
+            found.append(f"the gateway's own answer is not plain: {answer}")
+        return found
     if "X-Request-Id" not in answer.headers:
         found.append(f"no X-Request-Id: {answer}")
     if answer.status >= 400:

@@ -136,6 +136,16 @@ async def test_another_method_is_refused_and_the_right_ones_named(
             assert named >= fixed.get(target, allowed), answer
 
 
+async def test_what_is_answered_to_somebody_is_kept_by_nobody(
+    client: Client, people: People
+) -> None:
+    for target in ("/v1/users/me", "/v1/appointments", f"/v1/files/{AN_ID}/{AN_ID}"):
+        answer = await ask(client, "GET", target, token=people.patient.token)
+        assert answer.headers["Cache-Control"] == "no-store", answer
+    published = await ask(client, "GET", "/.well-known/jwks.json")
+    assert published.headers["Cache-Control"] == "public, max-age=300"
+
+
 async def test_head_answers_as_get_without_a_body(client: Client, people: People) -> None:
     for target in ("/v1/doctors", "/v1/users/me", f"/v1/schedules/{people.doctor.id}"):
         get = await ask(client, "GET", target, token=people.patient.token)

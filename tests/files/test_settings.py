@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from pytest_aiohttp.plugin import AiohttpClient
 
+from files_service.app import create_app
 from files_service.settings import Settings
 
 README = Path(__file__).resolve().parents[2] / "services" / "files" / "README.md"
@@ -79,3 +81,14 @@ def test_the_readme_lists_every_setting() -> None:
     for name, info in Settings.model_fields.items():
         variable = info.validation_alias or f"FILES_{name.upper()}"
         assert f"`{variable}`" in listed, variable
+
+
+async def test_in_production_browsers_are_told_to_keep_to_tls(
+    aiohttp_client: AiohttpClient,
+) -> None:
+    settings = Settings(s3_endpoint="http://127.0.0.1:1")
+    production = settings.model_copy(update={"environment": "production"})
+    for told, chosen in ((True, production), (False, settings)):
+        client = await aiohttp_client(create_app(chosen))
+        response = await client.get("/health")
+        assert ("Strict-Transport-Security" in response.headers) is told

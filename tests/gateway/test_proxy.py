@@ -45,6 +45,7 @@ async def test_anything_else_is_a_plain_404(
     answer = await exchange(gateway, get(path))
     assert status_of(answer) == 404
     assert b"\r\nContent-Type: text/plain; charset=utf-8\r\n" in answer
+    assert b"\r\nX-Content-Type-Options: nosniff\r\n" in answer
     assert answer.endswith(b"\r\n\r\n404 Not Found\n")
     assert recorder.heads == []
 

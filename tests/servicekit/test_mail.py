@@ -153,22 +153,23 @@ def wait(waits: Waits) -> Callable[[float], Awaitable[None]]:
 
 
 @pytest.mark.parametrize(
-    ("error", "tries", "waited"),
+    ("error", "tries", "waited", "result"),
     [
-        (MailUnavailableError("away"), 3, [1.0, 5.0]),
-        (MailRefusedError("no"), 1, []),
-        (RuntimeError("a defect"), 1, []),
+        (MailUnavailableError("away"), 3, [1.0, 5.0], "unsent"),
+        (MailRefusedError("no"), 1, [], "refused"),
+        (RuntimeError("a defect"), 1, [], "unsent"),
     ],
 )
 async def test_what_may_pass_is_tried_again_and_nothing_stops_the_next(
     error: Exception,
     tries: int,
     waited: Waits,
+    result: str,
     waits: Waits,
     wait: Callable[[float], Awaitable[None]],
 ) -> None:
-    mailer = FakeMailer()
-    async with open_outbox(mailer, wait=wait) as outbox:
+    mailer, results = FakeMailer(), list[str]()
+    async with open_outbox(mailer, wait=wait, ended=results.append) as outbox:
         mailer.error = error
         outbox.post(mail("ana@a.example"))
         await outbox.join()
@@ -176,6 +177,7 @@ async def test_what_may_pass_is_tried_again_and_nothing_stops_the_next(
         mailer.error = None
         outbox.post(mail("bob@a.example"))
     assert [one.to for one in mailer.sent] == ["bob@a.example"]
+    assert results == [result, "sent"]
 
 
 async def test_what_was_taken_is_sent_before_the_end() -> None:
@@ -197,10 +199,11 @@ async def test_a_mailer_that_hangs_holds_up_neither_the_post_nor_the_end() -> No
 
 
 async def test_a_flood_is_dropped_and_not_kept() -> None:
-    mailer = FakeMailer()
-    outbox = Outbox(mailer)
+    mailer, results = FakeMailer(), list[str]()
+    outbox = Outbox(mailer, ended=results.append)
     for number in range(WAITING + 1):
         outbox.post(mail(f"a{number}@a.example"))
+    assert results == ["unsent"]
     worker = asyncio.create_task(outbox.work())
     await outbox.join()
     worker.cancel()

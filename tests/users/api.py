@@ -66,6 +66,16 @@ class Api:
         assert problem["request_id"] == response.headers["X-Request-Id"]
         return response
 
+    async def measured(self, sample: str) -> float:
+        """What /metrics says of a sample, named with its labels."""
+        text = await (await self.call("GET", "/metrics")).text()
+        (value,) = (
+            line.rpartition(" ")[2]
+            for line in text.splitlines()
+            if line.rpartition(" ")[0] == sample
+        )
+        return float(value)
+
     async def login(
         self, email: str, password: str = PASSWORD, *, address: str = "192.0.2.1"
     ) -> ClientResponse:

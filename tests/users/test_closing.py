@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import jwt
@@ -242,15 +243,15 @@ async def test_another_instance_goes_on_where_one_was_killed(
     assert neighbours.subjects(ERASE_FILES) == ["a1", "a2", "a1", "a2"]
 
 
-async def test_how_many_are_not_done_is_counted(api: Api, neighbours: FakeNeighbours) -> None:
-    async def pending() -> float:
-        text = await (await api.call("GET", "/metrics")).text()
-        line = next(one for one in text.splitlines() if one.startswith("erasures_pending "))
-        return float(line.split()[1])
-
-    assert await pending() == 0
+async def test_how_many_are_not_done_is_counted_and_since_when(
+    api: Api, neighbours: FakeNeighbours, clock: FakeClock
+) -> None:
+    assert await api.measured("erasures_pending") == 0
+    assert await api.measured("erasures_oldest_seconds") == 0
     neighbours.away = {ERASE_APPOINTMENTS}
     await close(api, await api.patient())
     async with asyncio.timeout(10):
-        while await pending() != 1:  # noqa: ASYNC110 - no event tells
+        while await api.measured("erasures_pending") != 1:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.01)
+    clock.advance(timedelta(hours=2))
+    assert await api.measured("erasures_oldest_seconds") == 7200

@@ -141,6 +141,7 @@ GOOD_PASSWORDS = [
     "x7Kq9mPz2LwV",
     "the quick brown fox",
     "a" * 10 + "bcdefgh",
+    "x7Kq9mPz2LwV" * 10 + "12345678",  # 128
 ]
 BAD_PASSWORDS = [
     "x7Kq9mPz2Lw",  # eleven
@@ -164,6 +165,8 @@ BAD_PASSWORDS = [
     "letmein12345",
     "iloveyou1234",
     "administrator",
+    "appointment1",  # of this service's own words
+    "Hospital2026",
     "qwerty123456",
     "ana.silva@clinic.example",
     "ana.silva2026",

@@ -13,6 +13,7 @@ from servicekit.testing import FakeClock, FakeMailer
 from tests.users.api import PASSWORD, Api, Person
 from tests.users.conftest import Instance
 from tests.users.mailed import BASE, Mailed, start, watched
+from tests.users.test_second_factors import login, outcome, set_up
 from users_service.settings import UsersSettings
 from users_service.store_mysql import MySQLStore
 from users_service.store_mysql.tables import password_resets
@@ -114,6 +115,17 @@ async def test_a_mailed_token_sets_the_password_once(mailed: Mailed) -> None:
     )
     await api.refused(401, "invalid_reset_token", "POST", CONFIRM, body)
     assert (await mailed.mails(2))[1] == (ana.email, "Your password was changed")
+
+
+async def test_a_mailed_token_leaves_the_second_factor(mailed: Mailed, clock: FakeClock) -> None:
+    api = mailed.api
+    ana = await api.patient()
+    device, _ = await set_up(api, ana, clock)
+    token = await reset(mailed, ana.email, count=2)  # after the one that tells of the factor
+    await api.ok("POST", CONFIRM, {"token": token, "new_password": NEW})
+    answer = await login(api, ana.email, None, NEW)
+    assert await outcome(answer) == (401, "second_factor_required")
+    assert (await login(api, ana.email, device.next(), NEW)).status == 200
 
 
 async def test_a_weak_password_leaves_the_token_good(mailed: Mailed) -> None:

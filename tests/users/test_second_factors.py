@@ -104,9 +104,15 @@ def test_codes_are_read_as_people_write_them(clock: FakeClock) -> None:
     for nonsense in ("", "٣" * 6, code[:5], f"{code}0", "é", "\x00"):
         assert matching_step(bytes(20), nonsense, clock()) is None
     codes = new_recovery_codes()
-    assert len(set(codes)) == 10
-    assert all(len(code) == 19 for code in codes)
+    assert all(len(code) == 29 for code in codes)
     assert recovery_digest(codes[0].upper().replace("-", " ")) == recovery_digest(codes[0])
+
+
+def test_recovery_codes_can_not_be_found_by_trying() -> None:
+    plain = [code.replace("-", "") for code in new_recovery_codes()]
+    assert len(set(plain)) == 10
+    # Five bits a letter or digit; a plain digest takes 112 (ASVS 6.5.2).
+    assert min(len(code) for code in plain) * 5 >= 112
 
 
 async def test_a_factor_is_begun_confirmed_and_asked_for(api: Api, clock: FakeClock) -> None:

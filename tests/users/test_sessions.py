@@ -6,10 +6,13 @@ import json
 from datetime import timedelta
 
 import pytest
+from pytest_aiohttp.plugin import AiohttpClient
 
 from servicekit.testing import FakeClock
 from tests.users.api import PASSWORD, Api
 from tests.users.conftest import Instance
+from users_service.app import create_app
+from users_service.settings import UsersSettings
 
 WRONG = "another phrase altogether"
 
@@ -93,6 +96,15 @@ async def test_an_address_with_spaces_is_another(api: Api) -> None:
     assert (await api.login(f"{ana.email} ")).status == 401
 
 
+async def test_a_password_counts_as_it_was_typed_to_its_last_character(api: Api) -> None:
+    password = "x7Kq9mPz2LwV" * 10 + "Wort 1 "  # 127 characters
+    body = {"email": "ana@long.example", "password": password, "full_name": "Ana"}
+    await api.ok("POST", "/v1/auth/register", body)
+    for other in (password[:-1], password.rstrip() + "2", password.swapcase(), password + " "):
+        assert (await api.login(body["email"], other)).status == 401
+    assert (await api.login(body["email"], password)).status == 200
+
+
 async def test_after_ten_failures_an_email_waits(api: Api, clock: FakeClock) -> None:
     ana = await api.patient()
     for _ in range(10):
@@ -163,8 +175,10 @@ async def test_a_spent_token_after_the_grace_ends_the_family(api: Api, clock: Fa
     other = await api.sign_in(ana.email)
     second = await rotate(api, ana.refresh)
     clock.advance(timedelta(seconds=10, microseconds=1))
+    assert await api.measured("refresh_tokens_reused_total") == 0
     await refuse(api, ana.refresh)
     await refuse(api, second)
+    assert await api.measured("refresh_tokens_reused_total") == 1
     await rotate(api, other.refresh)  # of another family
 
 
@@ -184,6 +198,31 @@ async def test_a_refresh_token_ends(api: Api, clock: FakeClock) -> None:
     third = await rotate(api, second)
     clock.advance(timedelta(days=30))
     await refuse(api, third)
+
+
+async def test_a_session_that_is_used_ends_too(api: Api, clock: FakeClock) -> None:
+    ana = await api.patient()
+    refresh = ana.refresh
+    for _ in range(3):
+        clock.advance(timedelta(days=29))
+        refresh = await rotate(api, refresh)
+    clock.advance(timedelta(days=3) - timedelta(microseconds=1))
+    refresh = await rotate(api, refresh)
+    clock.advance(timedelta(microseconds=1))
+    await refuse(api, refresh)  # 90 days after signing in
+    ana = await api.sign_in(ana.email)
+    assert len((await api.ok("GET", "/v1/auth/sessions", by=ana))["items"]) == 1
+
+
+async def test_a_shorter_session_counts_for_those_that_have_begun(
+    api: Api, settings: UsersSettings, clock: FakeClock, aiohttp_client: AiohttpClient
+) -> None:
+    ana = await api.patient()
+    shorter = settings.model_copy(update={"session_max_days": 7})
+    after = Api(await aiohttp_client(create_app(shorter, clock=clock)))
+    clock.advance(timedelta(days=7))
+    await refuse(after, ana.refresh)
+    await rotate(api, ana.refresh)
 
 
 async def test_refreshes_at_once_give_one_successor(api: Api, instance: Instance) -> None:

@@ -1,14 +1,17 @@
 """What production refuses, and what goes together."""
 
 import base64
+import re
 import secrets
 from pathlib import Path
 from typing import Any
 
 import certifi
 import pytest
+from pytest_aiohttp.plugin import AiohttpClient
 
 from servicekit.settings import load_settings
+from users_service.app import create_app
 from users_service.settings import UsersSettings
 
 README = Path(__file__).parents[2] / "services" / "users" / "README.md"
@@ -18,12 +21,12 @@ PRODUCTION = {
     "USERS_TOKEN_AUDIENCE": "clinic",
     "USERS_DATABASE_URL": "mysql+aiomysql://users@db.example/users",
     "USERS_DATABASE_TLS_CA": certifi.where(),
-    "USERS_SEALING_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-    "USERS_APPOINTMENTS_URL": "https://internal.clinic.example",
-    "USERS_FILES_URL": "https://internal.clinic.example",
+    "USERS_APPOINTMENTS_URL": "https://internal.example",
+    "USERS_FILES_URL": "https://internal.example",
     "USERS_MAIL": "ses",
-    "USERS_MAIL_FROM": "us@clinic.example",
+    "USERS_MAIL_FROM": "clinic@clinic.example",
     "USERS_PUBLIC_URL": "https://clinic.example/",
+    "USERS_SEALING_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     "AWS_REGION": "eu-central-1",
 }
 TYPED = base64.urlsafe_b64encode(bytes(range(32))).decode()
@@ -141,8 +144,22 @@ def test_what_does_not_go_together_is_refused_everywhere(
     assert said in refusal(capsys)
 
 
-def test_the_readme_lists_what_is_new() -> None:
-    listed = README.read_text()
-    for name in UsersSettings.model_fields:
-        if name.startswith(("database_", "sealing_", "aws_")):
-            assert f"`USERS_{name.upper()}`" in listed, name
+def test_the_readme_lists_each_once() -> None:
+    section = README.read_text().partition("\n## Settings\n")[2].partition("\n## ")[0]
+    cells = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
+    listed = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    fields = UsersSettings.model_fields.items()
+    names = [field.validation_alias or f"USERS_{name.upper()}" for name, field in fields]
+    # What is no setting of this class: read before it, or by a library.
+    others = ["SECRETS_DIR", "OTEL_EXPORTER_OTLP_ENDPOINT", "REVISION"]
+    assert sorted(listed) == sorted([*map(str, names), *others])
+
+
+async def test_in_production_browsers_are_told_to_keep_to_tls(
+    settings: UsersSettings, aiohttp_client: AiohttpClient
+) -> None:
+    production = settings.model_copy(update={"environment": "production"})
+    for told, chosen in ((True, production), (False, settings)):
+        client = await aiohttp_client(create_app(chosen))
+        response = await client.get("/health")
+        assert ("Strict-Transport-Security" in response.headers) is told

@@ -47,6 +47,7 @@ def answer(
         f"Date: {_date(int(time.time()))}",
         f"Content-Type: {content_type}",
         f"Content-Length: {len(body)}",
+        "X-Content-Type-Options: nosniff",
         *([f"Connection: {connection}"] if connection else []),
         "\r\n",
     ]

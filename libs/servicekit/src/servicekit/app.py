@@ -47,6 +47,7 @@ from servicekit.problems import (
     of_http_exception,
     unavailable,
 )
+from servicekit.protection import protect
 from telemetry.metrics import measured_loop_lag
 
 log = structlog.get_logger()
@@ -70,6 +71,7 @@ def build_app(
     contexts: Iterable[Context],
     check_caller: CallerCheck | None = None,
     allowed_origins: Collection[str] = (),
+    by_tls: bool = False,
 ) -> web.Application:
     """An application that serves the operations, its own OpenAPI document and its health.
 
@@ -79,10 +81,12 @@ def build_app(
         check_caller: more to ask of a caller with a good token; gives back the caller as it is
             now, whose role is checked again if it is another. May raise domain errors.
         allowed_origins: whose pages may call (CORS); `*` for any.
+        by_tls: whether callers come by TLS alone, which browsers are told to keep to.
     """
     cors = CORS(allowed_origins)
     app = web.Application(middlewares=_middlewares(cors))
     cors.attach(app)
+    protect(app, by_tls=by_tls)
     app[HEALTH] = Health(service, version)
     app[METRICS] = Metrics(service, version)
     app[TRACING] = None  # unless the process is told where traces go

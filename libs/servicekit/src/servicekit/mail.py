@@ -21,6 +21,8 @@ SEND_SECONDS: Final = 10.0
 """For how long one try may take."""
 GRACE_SECONDS: Final = 10.0
 """For how long a process that ends goes on with what it accepted."""
+RESULTS: Final = ("sent", "refused", "unsent")
+"""What becomes of a mail: taken, refused for its address, or given up."""
 _SENDERS: Final = 4
 _PAUSES: Final = (1.0, 5.0)  # seconds before the second try and the third
 
@@ -106,13 +108,19 @@ class Outbox:
     Args:
         mailer: None where mail is off; then nothing is sent, and the log says so.
         wait: sleeps so many seconds, between tries.
+        ended: told what has become of each mail, one of RESULTS; of none where mail is off.
     """
 
     def __init__(
-        self, mailer: Mailer | None, *, wait: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        mailer: Mailer | None,
+        *,
+        wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        ended: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._mailer = mailer
         self._wait = wait
+        self._ended = ended
         self._queue: asyncio.Queue[Mail] = asyncio.Queue(WAITING)
 
     def post(self, mail: Mail) -> None:
@@ -124,6 +132,7 @@ class Outbox:
             self._queue.put_nowait(mail)
         except asyncio.QueueFull:
             log.error("dropped a mail", kind=mail.kind, reason="too many wait already")
+            self._ended("unsent")
 
     async def join(self) -> None:
         """Returns when all that was taken is sent or given up."""
@@ -133,28 +142,31 @@ class Outbox:
         """Sends what is posted, one after another, until cancelled."""
         while True:
             mail = await self._queue.get()
+            result = "unsent"
             try:
-                await self._deliver(mail)
+                result = await self._deliver(mail)
             except Exception:
                 # A defect, and of one mail: those behind it are sent all the same.
                 log.exception("could not send a mail", kind=mail.kind)
             finally:
+                self._ended(result)
                 self._queue.task_done()
 
-    async def _deliver(self, mail: Mail) -> None:
+    async def _deliver(self, mail: Mail) -> str:
         for pause in (*_PAUSES, None):
             try:
                 await self._send(mail)
             except MailRefusedError as error:
                 log.warning("a mail was refused", kind=mail.kind, reason=str(error))
-                return
+                return "refused"
             except MailUnavailableError as error:
                 if pause is None:
                     log.error("gave up a mail", kind=mail.kind, reason=str(error))
-                    return
+                    return "unsent"
                 await self._wait(pause)
             else:
-                return
+                return "sent"
+        raise AssertionError("the last try has no pause after it")
 
     async def _send(self, mail: Mail) -> None:
         if self._mailer is None:
@@ -172,9 +184,10 @@ async def open_outbox(
     *,
     wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
     grace: float = GRACE_SECONDS,
+    ended: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Outbox]:
     """An outbox that sends until the end of the context, and then for `grace` seconds at most."""
-    outbox = Outbox(mailer, wait=wait)
+    outbox = Outbox(mailer, wait=wait, ended=ended)
     tasks = [asyncio.create_task(outbox.work(), name="mail") for _ in range(_SENDERS)]
     try:
         yield outbox

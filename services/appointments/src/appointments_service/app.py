@@ -111,6 +111,7 @@ def create_app(
         problems=PROBLEMS,
         contexts=[connect],
         allowed_origins=settings.cors_origins,
+        by_tls=settings.environment == "production",
     )
 
 

@@ -85,4 +85,5 @@ def create_app(
         problems=PROBLEMS,
         contexts=[open_parts],
         allowed_origins=settings.cors_origins,
+        by_tls=settings.environment == "production",
     )

@@ -13,7 +13,6 @@ from typing import Final
 import aiohttp
 import structlog
 from aiohttp import web
-from prometheus_client import Gauge
 
 from jwtverify import JWTVerifier
 from servicekit.app import VERIFIER, build_app, calls_to_peer, calls_to_store
@@ -22,6 +21,12 @@ from servicekit.health import HEALTH, METRICS
 from servicekit.mail import Mailer, Outbox, open_outbox, opened_late
 from servicekit.peers import Peer
 from users_service import __version__
+from users_service.counted import (
+    count_erasures,
+    count_mails,
+    count_reuse,
+    count_waiting_hashes,
+)
 from users_service.domain.keys import RegisteredService
 from users_service.errors import StoreUnavailableError
 from users_service.handlers.closing import EXPORTS
@@ -141,11 +146,13 @@ async def open_use_cases(
     wait: Wait = asyncio.sleep,
     post: Post | None = None,
     monotonic: Callable[[], float] = time.monotonic,
+    reused: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[UseCases]:
     """The use cases over a store; their threads live until the end of the context.
 
     Args:
         post: where mails are left; None for a command, which sends none.
+        reused: told that a spent refresh token was presented again.
 
     Raises SealingKeyUnavailableError.
     """
@@ -163,9 +170,9 @@ async def open_use_cases(
     ) as passwords:
         attempts = Attempts(store, clock)
         factor_sealing = sealing.of(b"users: second factors")
-        factors = SecondFactors(store, passwords, attempts, factor_sealing, clock, audit)
-        leases = Leases(settings.doctor_lease_seconds, wait)
         mails = Mails(store, post or Outbox(None), base=settings.public_url, clock=clock)
+        factors = SecondFactors(store, passwords, attempts, factor_sealing, mails, clock, audit)
+        leases = Leases(settings.doctor_lease_seconds, wait)
         sessions = Sessions(
             store,
             passwords,
@@ -174,8 +181,10 @@ async def open_use_cases(
             factors,
             refresh_key=sealing.refresh_key,
             lifetime=settings.refresh_token_lifetime,
+            longest=settings.session_longest,
             clock=clock,
             audit=audit,
+            reused=reused,
         )
         yield UseCases(
             accounts=Accounts(store, passwords, clock, leases, audit),
@@ -217,9 +226,13 @@ def create_app(
             calls = calls_to_store(app, settings.database_kind, classify)
             store = await stack.enter_async_context(open_store(settings, calls))
             mailer = await stack.enter_async_context(open_mailer(settings, app))
-            outbox = await stack.enter_async_context(open_outbox(mailer, wait=wait))
+            registry = app[METRICS].registry
+            outbox = await stack.enter_async_context(
+                open_outbox(mailer, wait=wait, ended=count_mails(registry))
+            )
+            reused = count_reuse(registry)
             use_cases = await stack.enter_async_context(
-                open_use_cases(settings, store, clock, wait, outbox, monotonic)
+                open_use_cases(settings, store, clock, wait, outbox, monotonic, reused)
             )
             app[USE_CASES] = use_cases
             app[VERIFIER] = JWTVerifier(
@@ -229,12 +242,7 @@ def create_app(
                 clock=lambda: clock().timestamp(),
             )
             app[HEALTH].checks["database"] = store.ping
-            waiting = Gauge(
-                "password_hashes_waiting",
-                "Passwords that wait to be hashed",
-                registry=app[METRICS].registry,
-            )
-            waiting.set_function(lambda: use_cases.line.waiting)
+            count_waiting_hashes(registry, lambda: use_cases.line.waiting)
             try:
                 await use_cases.keys.ensure()
             except StoreUnavailableError as error:
@@ -253,6 +261,7 @@ def create_app(
         contexts=[everything],
         check_caller=load_account,
         allowed_origins=settings.cors_origins,
+        by_tls=settings.environment == "production",
     )
 
 
@@ -305,17 +314,12 @@ async def _erasing(
     app: web.Application, store: Store, neighbours: HTTPNeighbours, clock: Clock
 ) -> AsyncIterator[None]:
     """Erases at the other services what they keep of closed accounts."""
-    pending = Gauge(
-        "erasures_pending",
-        "Closed accounts that the other services may keep something of, as last looked",
-        registry=app[METRICS].registry,
-    )
     erasing = Erasing(
         store,
         neighbours,
         clock,
         due=app[USE_CASES].closing.erasures_due,
-        seen=pending.set,
+        seen=count_erasures(app[METRICS].registry, clock),
     )
     task = asyncio.create_task(erasing.run(), name="erasing")
     try:

@@ -85,6 +85,8 @@ class UsersSettings(ServiceSettings):
     public_url: HTTPURL = "http://127.0.0.1:8080"
     """What links in mails begin with."""
     refresh_token_days: Annotated[int, Field(ge=1, le=366)] = 30
+    session_max_days: Annotated[int, Field(ge=1, le=3660)] = 90
+    """After so long a session ends, however much it is used."""
     argon2_time_cost: Annotated[int, Field(ge=1, le=100)] = 3
     argon2_memory_kib: Annotated[int, Field(ge=8, le=4 * 1024 * 1024)] = 65536
     argon2_parallelism: Annotated[int, Field(ge=1, le=64)] = 4
@@ -111,6 +113,11 @@ class UsersSettings(ServiceSettings):
     def refresh_token_lifetime(self) -> timedelta:
         """How long a refresh token is good."""
         return timedelta(days=self.refresh_token_days)
+
+    @property
+    def session_longest(self) -> timedelta:
+        """How long a session lasts at most."""
+        return timedelta(days=self.session_max_days)
 
     @property
     def confirms_registrations(self) -> bool:

@@ -203,8 +203,8 @@ class FactorStore(Protocol):
     async def recovery_codes_left(self, user_id: str) -> int:
         """How many are not used up."""
 
-    async def remove_factor(self, user_id: str, entry: Entry | None = None) -> None:
-        """Removes a factor, whatever its state, with its recovery codes."""
+    async def remove_factor(self, user_id: str, entry: Entry | None = None) -> bool:
+        """Removes a factor and its recovery codes; whether there was a confirmed one."""
 
     async def factor_roles(self) -> frozenset[Role]:
         """The roles that must have a second factor."""

@@ -48,10 +48,14 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How many erasures are not done, and when the next is due; None if there is none."""
+    """How many erasures are not done; when the next is due, and since when the oldest is wanted.
+
+    Both are None if there is none.
+    """
 
     pending: int
     next_try_at: datetime | None
+    oldest_requested_at: datetime | None
 
 
 def closed(user: User, now: datetime) -> User:

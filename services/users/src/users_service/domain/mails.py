@@ -19,11 +19,19 @@ RESET_LIFETIME: Final = timedelta(hours=1)
 REGISTRATION_LIFETIME: Final = timedelta(hours=24)
 
 
+_NOT_YOU: Final = (
+    'If it wasn\'t you, set a new password by "forgot password", and tell the clinic.\n'
+)
+
+
 class Kind(StrEnum):
     """What a mail is about."""
 
     RESET = "password reset"
     CHANGED = "password changed"
+    FACTOR_SET = "second factor set"
+    FACTOR_REMOVED = "second factor removed"
+    CODES_MADE = "recovery codes made"
     REGISTRATION = "registration"
     REGISTERED = "registered already"
 
@@ -80,8 +88,35 @@ def changed_letter() -> Letter:
     return Letter(
         Kind.CHANGED,
         "Your password was changed",
-        "The password of your account was changed, and every device was signed out.\n\n"
-        'If it wasn\'t you, set a new one by "forgot password", and tell the clinic.\n',
+        "The password of your account was changed, and every device was signed out.\n\n" + _NOT_YOU,
+    )
+
+
+def factor_set_letter() -> Letter:
+    """To the owner, once a second factor is asked for at sign-in."""
+    return Letter(
+        Kind.FACTOR_SET,
+        "A second factor was set up",
+        "Signing in to your account now takes a code of an authenticator, and every other device "
+        "was signed out.\n\n" + _NOT_YOU,
+    )
+
+
+def factor_removed_letter() -> Letter:
+    """To the owner, whoever removed it."""
+    return Letter(
+        Kind.FACTOR_REMOVED,
+        "Your second factor was removed",
+        "Signing in to your account takes no more than the password now.\n\n" + _NOT_YOU,
+    )
+
+
+def codes_made_letter() -> Letter:
+    """To the owner, whose old recovery codes are void."""
+    return Letter(
+        Kind.CODES_MADE,
+        "New recovery codes were made",
+        "New recovery codes were made for your account; those before are void.\n\n" + _NOT_YOU,
     )
 
 

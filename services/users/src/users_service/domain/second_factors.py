@@ -24,7 +24,7 @@ FACTOR_ROLES: Final = frozenset({Role.DOCTOR, Role.ADMIN})
 """The roles of which a second factor can be required."""
 
 _DRIFT: Final = 1  # steps that a device's clock, or its owner, may be early or late
-_RECOVERY_BYTES: Final = 10  # 80 bits: nobody finds one by trying, so a plain digest keeps it
+_RECOVERY_BYTES: Final = 15  # 120 bits: a plain digest keeps what has 112 or more (ASVS 6.5.2)
 _GROUP: Final = 4
 
 
@@ -102,7 +102,7 @@ def matching_step(secret: bytes, code: str, now: datetime) -> int | None:
 
 
 def new_recovery_codes() -> list[str]:
-    """Ten codes of four groups of four letters and digits, each good once instead of a code."""
+    """Ten codes of six groups of four letters and digits, each good once instead of a code."""
     return [_grouped(secrets.token_bytes(_RECOVERY_BYTES)) for _ in range(RECOVERY_CODES)]
 
 

@@ -93,15 +93,21 @@ class RefreshToken:
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A refresh token that was found, with what it hangs on."""
+    """A refresh token that was found, with what it hangs on.
+
+    Attributes:
+        began_at: when somebody signed in, which the family began with.
+    """
 
     token: RefreshToken
     user: User
+    began_at: datetime
     family_ended: bool
 
-    def is_usable(self, now: datetime) -> bool:
-        """Whether it counts at all, spent or not."""
-        return not self.family_ended and self.user.is_active and now < self.token.expires_at
+    def is_usable(self, now: datetime, longest: timedelta) -> bool:
+        """Whether it counts at all, spent or not, where a session lasts so long at most."""
+        ends_at = min(self.token.expires_at, self.began_at + longest)
+        return not self.family_ended and self.user.is_active and now < ends_at
 
     def in_grace(self, now: datetime) -> bool:
         """Whether it was spent so recently that its owner may just have missed the answer."""

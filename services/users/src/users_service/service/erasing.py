@@ -46,7 +46,7 @@ class Erasing:
 
     Args:
         due: set when there is something to do at once.
-        seen: told how many are not done.
+        seen: told what is not done, at each look.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Erasing:
         clock: Callable[[], datetime],
         *,
         due: asyncio.Event,
-        seen: Callable[[int], None] = lambda _: None,
+        seen: Callable[[Backlog], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._neighbours = neighbours
@@ -85,7 +85,7 @@ class Erasing:
         while taken := await _whole(self._store.take_erasure(self._clock(), self._clock() + LEASE)):
             await self._attempt(taken)
         backlog = await _whole(self._store.erasures_pending())
-        self._seen(backlog.pending)
+        self._seen(backlog)
         return backlog
 
     def _until(self, backlog: Backlog) -> float:

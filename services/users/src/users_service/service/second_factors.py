@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from users_service.domain.audit import SYSTEM, Action, Origin, Outcome
+from users_service.domain.mails import (
+    codes_made_letter,
+    factor_removed_letter,
+    factor_set_letter,
+)
 from users_service.domain.second_factors import (
     FACTOR_ROLES,
     SecondFactor,
@@ -29,6 +34,7 @@ from users_service.errors import (
 from users_service.service.attempts import Attempts
 from users_service.service.audit import Audit
 from users_service.service.keys import Sealing
+from users_service.service.mails import Mails
 from users_service.service.passwords import PasswordHasher
 from users_service.store import Store
 
@@ -63,6 +69,7 @@ class SecondFactors:
         passwords: PasswordHasher,
         attempts: Attempts,
         sealing: Sealing,
+        mails: Mails,
         clock: Callable[[], datetime],
         audit: Audit,
     ) -> None:
@@ -71,6 +78,7 @@ class SecondFactors:
         self._passwords = passwords
         self._attempts = attempts
         self._sealing = sealing
+        self._mails = mails
         self._clock = clock
 
     async def admits(self, user: User, otp: str | None) -> bool:
@@ -147,6 +155,7 @@ class SecondFactors:
 
         if not await self._attempts.guess(user.id, confirms):
             raise WrongCodeError("the code is wrong, or of another moment")
+        self._mails.send(user.email, factor_set_letter())
         return codes
 
     async def renew_codes(self, user: User, code: str, origin: Origin) -> list[str]:
@@ -161,6 +170,7 @@ class SecondFactors:
         entry = self._audit.entry(Action.RECOVERY_CODES_MADE, origin, user.id)
         if not await self._store.replace_recovery_codes(user.id, factor.sealed, digests, entry):
             raise NoSecondFactorError("the second factor was removed in between")
+        self._mails.send(user.email, codes_made_letter())
         return codes
 
     async def remove(
@@ -174,7 +184,7 @@ class SecondFactors:
         """
         await self._check_password(user, password, address, origin)
         await self._use_own(user, code)
-        await self._remove(user.id, origin)
+        await self._remove_and_tell(user, origin)
 
     async def remove_of(self, actor: User, user_id: str, origin: Origin) -> None:
         """Removes another's factor: its device is lost, and its recovery codes are.
@@ -185,12 +195,15 @@ class SecondFactors:
         """
         if actor.id == user_id:
             raise NotAllowedError("one's own second factor is removed with a password and a code")
-        if await self._store.user(user_id) is None:
+        user = await self._store.user(user_id)
+        if user is None:
             raise UnknownUserError("no such user")
-        await self._remove(user_id, origin)
+        await self._remove_and_tell(user, origin)
 
     async def remove_at(self, email: str) -> None:
         """Removes the factor of the account with an address, for whoever runs the service.
+
+        The owner, who asked for it, isn't told by mail: a command sends none.
 
         Raises:
             UnknownUserError: there is no such account.
@@ -211,9 +224,13 @@ class SecondFactors:
         )
         await self._store.save_factor_roles(roles, self._clock(), entry)
 
-    async def _remove(self, user_id: str, origin: Origin) -> None:
+    async def _remove_and_tell(self, user: User, origin: Origin) -> None:
+        if await self._remove(user.id, origin):
+            self._mails.send(user.email, factor_removed_letter())
+
+    async def _remove(self, user_id: str, origin: Origin) -> bool:
         entry = self._audit.entry(Action.SECOND_FACTOR_REMOVED, origin, user_id)
-        await self._store.remove_factor(user_id, entry)
+        return await self._store.remove_factor(user_id, entry)
 
     async def _check_password(
         self, user: User, password: str, address: str, origin: Origin

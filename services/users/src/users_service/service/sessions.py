@@ -42,6 +42,8 @@ class Sessions:
     Args:
         refresh_key: derives refresh tokens; the same for all instances.
         lifetime: of a refresh token; each refresh begins another.
+        longest: of a session, however often it is refreshed; from the sign-in on.
+        reused: told that a spent token was presented again, which may be a thief.
     """
 
     def __init__(
@@ -54,10 +56,13 @@ class Sessions:
         *,
         refresh_key: bytes,
         lifetime: timedelta,
+        longest: timedelta,
         clock: Callable[[], datetime],
         audit: Audit,
+        reused: Callable[[], None],
     ) -> None:
         self._audit = audit
+        self._reused = reused
         self._store = store
         self._passwords = passwords
         self._tokens = tokens
@@ -65,6 +70,7 @@ class Sessions:
         self._factors = factors
         self._refresh_key = refresh_key
         self._lifetime = lifetime
+        self._longest = longest
         self._clock = clock
 
     async def login(
@@ -130,9 +136,10 @@ class Sessions:
         found = await self._usable(digest)
         if found.token.spent_at is None:
             now = self._clock()
-            text, successor = self._next(found.token.family_id, found.token.number + 1, now)
+            token = found.token
+            text, successor = self._next(token.family_id, token.number + 1, now, found.began_at)
             if await self._store.spend(digest, successor, now):
-                return TokenPair(await self._access(found.user, found.token.family_id), text)
+                return TokenPair(await self._access(found.user, token.family_id), text)
             found = await self._usable(digest)  # another request was first
         return await self._again(found, origin)
 
@@ -172,7 +179,7 @@ class Sessions:
 
     async def _begin(self, user: User, origin: Origin, client: str | None) -> TokenPair:
         now = self._clock()
-        text, first = self._next(new_id(now), 1, now)
+        text, first = self._next(new_id(now), 1, now, now)
         access = await self._access(user, first.family_id)
         entry = self._audit.entry(
             Action.SIGN_IN, origin.acting_as(user.id, user.role.value), user.id
@@ -186,7 +193,7 @@ class Sessions:
 
     async def _usable(self, digest: str) -> Presented:
         found = await self._store.presented(digest)
-        if found is None or not found.is_usable(self._clock()):
+        if found is None or not found.is_usable(self._clock(), self._longest):
             raise InvalidRefreshTokenError("sign in again")
         return found
 
@@ -204,9 +211,13 @@ class Sessions:
             Action.REFRESH_REUSED, origin, found.user.id, outcome=Outcome.REFUSED
         )
         await self._store.end_family(family_id, now, entry)
+        self._reused()
         raise InvalidRefreshTokenError("sign in again")
 
-    def _next(self, family_id: str, number: int, now: datetime) -> tuple[str, RefreshToken]:
+    def _next(
+        self, family_id: str, number: int, now: datetime, began_at: datetime
+    ) -> tuple[str, RefreshToken]:
         text = refresh_token(self._refresh_key, family_id, number)
-        token = RefreshToken(token_digest(text), family_id, number, now + self._lifetime)
-        return text, token
+        # Not beyond the session's end: who lists sessions sees only those that can go on.
+        expires_at = min(now + self._lifetime, began_at + self._longest)
+        return text, RefreshToken(token_digest(text), family_id, number, expires_at)

@@ -32,7 +32,9 @@ _DUE = (
     .order_by(_e.next_try_at)
     .limit(_CANDIDATES)
 )
-_PENDING = select(func.count(), func.min(_e.next_try_at)).where(_e.done_at.is_(None))
+_PENDING = select(func.count(), func.min(_e.next_try_at), func.min(_e.requested_at)).where(
+    _e.done_at.is_(None)
+)
 
 
 class Erasures(Part):
@@ -105,7 +107,7 @@ class Erasures(Part):
         return changed > 0
 
     async def erasures_pending(self) -> Backlog:
-        """How many are not done, and when the next is due."""
+        """How many are not done, when the next is due, and since when the oldest is wanted."""
         rows: Sequence[Sequence[Any]] = await self._database.fetch(_PENDING)
         return Backlog(*rows[0])
 

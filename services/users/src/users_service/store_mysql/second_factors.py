@@ -159,15 +159,18 @@ class SecondFactors(Part):
         rows = await self._database.fetch(statement)
         return int(rows[0][0])
 
-    async def remove_factor(self, user_id: str, entry: Entry | None = None) -> None:
-        """Removes a factor, whatever its state, with its recovery codes."""
+    async def remove_factor(self, user_id: str, entry: Entry | None = None) -> bool:
+        """Removes a factor and its recovery codes; whether there was a confirmed one."""
 
-        def remove(connection: Connection) -> None:
+        def remove(connection: Connection) -> bool:
+            confirmed_at = select(_s.confirmed_at).where(_s.user_id == user_id)
+            confirmed = connection.execute(confirmed_at).scalar() is not None
             connection.execute(delete(second_factors).where(_s.user_id == user_id))
             connection.execute(delete(recovery_codes).where(_r.user_id == user_id))
             add_to_log(connection, entry)
+            return confirmed
 
-        await self._database.transaction(remove)
+        return await self._database.transaction(remove)
 
     async def factor_roles(self) -> frozenset[Role]:
         """The roles that must have a second factor."""

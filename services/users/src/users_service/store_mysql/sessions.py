@@ -20,7 +20,15 @@ from users_service.store_mysql.users import USER_COLUMNS, user_of
 _f, _t, _a = refresh_families.c, refresh_tokens.c, login_attempts.c
 
 _PRESENTED = (
-    select(*USER_COLUMNS, _t.family_id, _t.number, _t.expires_at, _t.spent_at, _f.ended_at)
+    select(
+        *USER_COLUMNS,
+        _t.family_id,
+        _t.number,
+        _t.expires_at,
+        _t.spent_at,
+        _f.created_at.label("began_at"),
+        _f.ended_at,
+    )
     .join_from(refresh_tokens, refresh_families, _t.family_id == _f.id)
     .join(users, _f.user_id == users.c.id)
     .where(_t.digest == bindparam("digest"))
@@ -77,7 +85,7 @@ class Sessions(Logged):
             return None
         row = rows[0]
         token = RefreshToken(digest, row.family_id, row.number, row.expires_at, row.spent_at)
-        return Presented(token, user_of(row), row.ended_at is not None)
+        return Presented(token, user_of(row), row.began_at, row.ended_at is not None)
 
     async def spend(self, digest: str, successor: RefreshToken, now: datetime) -> bool:
         """Spends a token and stores its successor; False, and nothing spent, if it was before."""
