@@ -38,7 +38,7 @@ _PENDING = select(func.count(), func.min(_e.next_try_at)).where(_e.done_at.is_(N
 class Erasures(Part):
     """Implements ClosingStore."""
 
-    async def close_user(self, before: User, after: User, entry: Entry | None = None) -> bool:
+    async def close_user(self, before: User, after: User, entry: Entry) -> bool:
         """Replaces an account by what stays of it, closed; False if it has changed."""
 
         def close(connection: Connection) -> bool:
