@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from pytest_aiohttp.plugin import AiohttpClient
+from sqlalchemy.util import await_only
 
 from servicekit.ids import new_id
 from servicekit.testing import FakeClock
@@ -18,12 +19,12 @@ from tests.users.test_store import make, noted, token
 from users_service.app import create_app
 from users_service.domain.credentials import Credentials, Verified
 from users_service.domain.erasures import closed
+from users_service.domain.second_factors import FactorState
 from users_service.domain.users import Role, Status, User, email_key
 from users_service.settings import UsersSettings
 from users_service.store_mysql import MySQLStore, open_store
 
 NEW = "another phrase, longer"
-ROUNDS = 10
 
 Change = Callable[[MySQLStore, User, FakeClock], Awaitable[Any]]
 
@@ -105,20 +106,36 @@ async def test_what_does_not_matter_keeps_nobody_out(store: MySQLStore, clock: F
     assert await begin(store, Verified(verified.credentials, state), clock)
 
 
+@dataclass(frozen=True, slots=True)
+class Pausing(Verified):
+    """What is compared only once the test goes on, in the middle of the transaction."""
+
+    reached: asyncio.Event
+    goes_on: asyncio.Event
+
+    def still_holds(self, credentials: Credentials | None, factors: FactorState) -> bool:
+        self.reached.set()
+        await_only(self.goes_on.wait())
+        return Verified.still_holds(self, credentials, factors)
+
+
 @pytest.mark.parametrize("change", [replaced, reset, disabled, closed_for_good, confirmed])
-async def test_of_many_logins_at_once_with_a_change_none_is_left(
+async def test_a_change_waits_for_a_login_and_ends_what_it_begins(
     store: MySQLStore, clock: FakeClock, change: Change
 ) -> None:
-    """Each is refused, or begins before the change, and is ended by it."""
-    for _ in range(ROUNDS):
-        verified = await verified_of(store, clock)
-        user = verified.credentials.user
-        await asyncio.gather(
-            *(begin(store, verified, clock) for _ in range(2)),
-            change(store, user, clock),
-            *(begin(store, verified, clock) for _ in range(3)),
-        )
-        assert await sessions_of(store, user, clock) == 0
+    verified = await verified_of(store, clock)
+    user = verified.credentials.user
+    reached, goes_on = asyncio.Event(), asyncio.Event()
+    pausing = Pausing(verified.credentials, verified.factors, reached, goes_on)
+    beginning = asyncio.create_task(begin(store, pausing, clock))
+    await reached.wait()
+    changing = asyncio.ensure_future(change(store, user, clock))
+    # One that doesn't wait is done by now, and hasn't ended what begins only then.
+    await asyncio.wait([changing], timeout=0.5)
+    goes_on.set()
+    assert await beginning
+    await changing
+    assert await sessions_of(store, user, clock) == 0
 
 
 class Meeting(MySQLStore):
