@@ -32,6 +32,7 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
         problems=(
             errors.BadCredentialsError,
             errors.TooManyAttemptsError,
+            errors.TooBusyError,
             errors.WeakPasswordError,
             *DATABASE,
         ),
@@ -58,6 +59,11 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
         "leaves the token good.",
         body=schemas.NewPasswordByToken,
         answers={204: None},
-        problems=(errors.InvalidResetTokenError, errors.WeakPasswordError, *DATABASE),
+        problems=(
+            errors.InvalidResetTokenError,
+            errors.TooBusyError,
+            errors.WeakPasswordError,
+            *DATABASE,
+        ),
     ),
 )
