@@ -90,16 +90,10 @@ def _engine(url: URL, pool_size: int, arguments: dict[str, Any]) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    try:
-        _write_ahead(connection)
-        # Of what is erased no byte stays in the file (secure_delete).
-        for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
-            connection.execute(f"PRAGMA {pragma}").close()
-    except BaseException:
-        # The pool lets go of a connection that it couldn't make, and the driver's thread for it
-        # would outlive the loop that it reports to.
-        connection.close()
-        raise
+    _write_ahead(connection)
+    # Of what is erased no byte stays in the file (secure_delete).
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
 
 
 def _write_ahead(connection: Any) -> None:
