@@ -14,7 +14,8 @@ from servicekit.testing import FakeClock
 from tests.users.api import PASSWORD, Api, Person
 from tests.users.conftest import settings_for
 from tests.users.test_clients import claims_at, pem, service_token
-from tests.users.test_store import make
+from tests.users.test_second_factors import FACTOR, begun, login
+from tests.users.test_store import make, noted
 from users_service.app import open_use_cases
 from users_service.domain.audit import SYSTEM, Action, Entry, Origin, Outcome
 from users_service.service import UseCases
@@ -285,7 +286,31 @@ async def test_a_newer_version_s_entries_can_be_read(store: MySQLStore, clock: F
 
 async def test_a_change_that_lost_leaves_no_entry(store: MySQLStore, clock: FakeClock) -> None:
     user = make(clock)
-    await store.add_user(user, "")
+    made = noted(clock)
+    await store.add_user(user, "", made)
     newer = make(clock, id=user.id, version=2)
     assert not await store.change_user(newer, newer, entry(clock))
-    assert await store.entries(AuditFilter(action=Action.SIGN_IN), "", 1) == []
+    assert await store.entries(AuditFilter(action=Action.SIGN_IN), "", 2) == [made]
+
+
+async def test_codes_shown_and_codes_guessed_are_recorded(api: Api, clock: FakeClock) -> None:
+    admin, ana = await api.admin(), await api.patient()
+    device = await begun(api, ana, clock)
+    wrong = {"code": device.wrong(), "password": PASSWORD}
+    confirm = f"{FACTOR}/confirm"
+    await api.refused(422, "wrong_code", "POST", confirm, {"code": device.wrong()}, by=ana)
+    right = {"code": device.code()}
+    codes = (await api.ok("POST", confirm, right, by=ana))["recovery_codes"]
+    await api.refused(422, "wrong_code", "POST", f"{FACTOR}/remove", wrong, by=ana)
+    path, body = f"{FACTOR}/recovery-codes", {"code": device.wrong()}
+    await api.refused(422, "wrong_code", "POST", path, body, by=ana)
+    for action in ("second_factor_set", "second_factor_removed", "recovery_codes_made"):
+        refused = [
+            one
+            for one in await entries(api, admin, f"&action={action}")
+            if one["outcome"] == "refused"
+        ]
+        assert [(one["actor_id"], one["subject_id"]) for one in refused] == [(ana.id, ana.id)]
+    for code, word in ((device.next(), "second_factor"), (codes[0], "recovery_code")):
+        assert (await login(api, ana.email, code)).status == 200
+        assert (await newest(api, admin, "sign_in"))["details"] == word

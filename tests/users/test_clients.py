@@ -124,6 +124,8 @@ async def test_an_assertion_gives_a_token_with_the_registered_scope(
         {"jti": 5},
         {"jti": ""},
         {"jti": "x" * 256},
+        {"jti": "\ud800"},
+        {"iss": "\ud800"},
         {"exp": "soon"},
         {"exp": 1e308},
         {"exp": float("inf")},

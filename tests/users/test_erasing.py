@@ -17,7 +17,7 @@ from tests.users.neighbours import (
     LIST_IDS,
     FakeNeighbours,
 )
-from tests.users.test_store import make
+from tests.users.test_store import make, noted
 from users_service.domain.erasures import LEASE, LONGEST_PAUSE, SETTLED_AFTER, Backlog, closed
 from users_service.neighbours import HTTPNeighbours
 from users_service.service.erasing import Erasing
@@ -54,8 +54,8 @@ async def instance(store: MySQLStore, url: str, clock: FakeClock) -> AsyncIterat
 
 async def close(store: MySQLStore, clock: FakeClock) -> str:
     user = make(clock)
-    await store.add_user(user, "hash")
-    assert await store.close_user(user, closed(user, clock()))
+    await store.add_user(user, "hash", noted(clock))
+    assert await store.close_user(user, closed(user, clock()), noted(clock))
     return user.id
 
 

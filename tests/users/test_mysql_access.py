@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import text
 
 from servicekit.testing import FakeClock
-from tests.users.test_store import make
+from tests.users.test_store import make, noted
 from tools.mysql import MySQLServer, find_server
 from users_service import iam
 from users_service.domain.users import Role
@@ -217,8 +217,8 @@ async def test_only_the_list_of_doctors_is_the_replicas(
         open_store(read_url, pool_size=1) as replica,
         open_store(mysql_url, pool_size=1, read_url=read_url) as both,
     ):
-        await primary.add_user(here, "hash")
-        await replica.add_user(there, "hash")
+        await primary.add_user(here, "hash", noted(clock))
+        await replica.add_user(there, "hash", noted(clock))
         assert await names(both) == ["There"]
         assert await both.doctor(here.id) is not None
         assert await both.doctor(there.id) is None
@@ -237,7 +237,9 @@ async def test_without_its_replica_the_list_is_the_primarys(
         await migrate(read_url)
         async with open_store(mysql_url, pool_size=1, read_url=read_url) as store:
             monkeypatch.setattr(store, "_monotonic", clock.timestamp)
-            await store.add_user(make(clock, role=Role.DOCTOR, full_name="Here"), "hash")
+            await store.add_user(
+                make(clock, role=Role.DOCTOR, full_name="Here"), "hash", noted(clock)
+            )
             assert await names(store) == []
             server.stop()
             assert await names(store) == ["Here"]

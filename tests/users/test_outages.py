@@ -11,7 +11,7 @@ from sqlalchemy.util import await_only
 from servicekit.testing import FakeClock, TokenMint
 from tests.users.api import PASSWORD, Api
 from tests.users.conftest import settings_for
-from tests.users.test_store import make
+from tests.users.test_store import make, noted
 from tools.mysql import MySQLServer
 from users_service.app import create_app
 from users_service.store_mysql import MySQLStore, open_store
@@ -118,7 +118,7 @@ async def test_connections_that_idled_are_asked_first(
     monkeypatch.setattr(database_module, "IDLE_SECONDS", 0.0)
     async with open_store(mysql_url, pool_size=2) as store, open_store(mysql_url, pool_size=1) as o:
         user = make(clock)
-        await store.add_user(user, "first")
+        await store.add_user(user, "first", noted(clock))
         await _kill_others(o)
         await store.change_password_hash(user.id, "first", "second")
         credentials = await store.credentials(user.email)
@@ -144,7 +144,7 @@ async def test_a_deadlock_is_tried_again(mysql_url: str, clock: FakeClock) -> No
     async with open_store(mysql_url, pool_size=1) as store:
         users = [make(clock), make(clock)]
         for user in users:
-            await store.add_user(user, "")
+            await store.add_user(user, "", noted(clock))
     database = Database(make_engine(mysql_url, pool_size=2), pool_size=2)
     both_hold_one = asyncio.Barrier(2)
     tries = {"first": 0, "second": 0}

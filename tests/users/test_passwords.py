@@ -213,7 +213,8 @@ async def test_unknown_and_known_take_the_same_work(mailed: Mailed) -> None:
         known = work.take()
         await mailed.ask(RESET, {"email": "nobody@example.org"})
         assert work.take() == known
-    assert [statement.split()[0] for statement in known].count("INSERT") == 3
+    inserts = [statement.split()[2] for statement in known if statement.startswith("INSERT")]
+    assert inserts == ["login_attempts", "login_attempts", "password_resets", "audit_log"]
     assert [to for to, _ in await mailed.mails(1)] == [ana.email]
 
 
@@ -295,3 +296,27 @@ async def test_what_is_over_is_forgotten(
     clock.advance(timedelta(seconds=1))
     # The token, and what it was counted by, twice.
     assert await store.forget(clock()) == 3
+
+
+async def test_that_a_reset_was_asked_for_is_recorded_and_not_told(mailed: Mailed) -> None:
+    api = mailed.api
+    admin, ana = await api.admin(), await api.patient()
+    for address in (ana.email, "nobody@example.org"):
+        await mailed.ask(RESET, {"email": address})
+    assert await mailed.mails(1) == [(ana.email, "Set a new password")]
+    page = await api.ok("GET", "/v1/users/audit?action=password_reset_asked", by=admin)
+    told = {(one["subject_id"], one["outcome"]) for one in page["items"]}
+    assert told == {(ana.id, "done"), (None, "refused")}
+    assert all(one["actor_id"] is None for one in page["items"])
+    assert all(one["address"] == "192.0.2.1" for one in page["items"])
+
+
+async def test_disabling_voids_what_was_mailed(mailed: Mailed) -> None:
+    api = mailed.api
+    admin, ana = await api.admin(), await api.patient()
+    token = await reset(mailed, ana.email)
+    for status in ("disabled", "active"):
+        await api.ok("PATCH", f"/v1/users/{ana.id}", {"status": status}, by=admin)
+    body = {"token": token, "new_password": NEW}
+    await api.refused(401, "invalid_reset_token", "POST", CONFIRM, body)
+    assert await is_password(api, ana, PASSWORD)

@@ -22,6 +22,7 @@ from servicekit.testing import FakeClock
 from tests.users.api import ADMIN_EMAIL, PASSWORD, Api
 from tests.users.conftest import SEALING_KEY
 from tests.users.test_keys import SEALING, FakeKeyStore
+from tests.users.test_store import make, noted
 from users_service.app import create_app
 from users_service.domain.audit import Entry
 from users_service.domain.keys import (
@@ -34,7 +35,7 @@ from users_service.domain.keys import (
     SigningKey,
 )
 from users_service.errors import KeyChangeRefusedError
-from users_service.service.keys import KeyRing, Sealing, jwk, new_private_key
+from users_service.service.keys import FACTORS, KeyRing, Sealing, jwk, new_private_key
 from users_service.service.rotation import Rotation
 from users_service.service.tokens import TokenIssuer
 from users_service.settings import UsersSettings
@@ -62,7 +63,7 @@ async def rotation(
     yield Rotation(store, OWN_SEALING, clock, lambda: next(made))
     await store._database.execute(delete(signing_keys))
     for key in before:
-        await store.add_signing_key(key)
+        await store.add_signing_key(key, noted(clock))
 
 
 class FakeRemote:
@@ -344,6 +345,26 @@ async def test_resealed_keys_need_the_previous_sealing_key_no_more(
     await KeyRing(store, Sealing(new), clock).ensure()
     assert await Rotation(store, Sealing(old, new), clock).reseal() == 1
     await KeyRing(store, Sealing(old), clock).ensure()
+
+
+async def test_resealed_factors_need_the_previous_sealing_key_no_more(
+    store: MySQLStore, rotation: Rotation, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of one page and of the next; what is only begun as well."""
+    monkeypatch.setattr("users_service.service.rotation._FACTORS_AT_ONCE", 2)
+    old, new = bytes(range(32)), bytes([7] * 32)
+    people = [make(clock) for _ in range(5)]
+    for person in people:
+        await store.add_user(person, "", noted(clock))
+        sealed = Sealing(old).of(FACTORS).seal(person.id.encode(), person.id)
+        assert await store.begin_factor(person.id, sealed, clock())
+    both = Rotation(store, Sealing(new, old), clock)
+    assert await both.reseal() == 6  # with the signing key
+    assert await both.reseal() == 0
+    for person in people:
+        factor = (await store.factor_state(person.id)).factor
+        assert factor is not None
+        assert Sealing(new).of(FACTORS).open(factor.sealed, person.id) == person.id.encode()
 
 
 def _generation(key: SigningKey) -> int:

@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     service.add_argument("--name", required=True)
     service.add_argument("--scope", required=True, help="words, separated by spaces")
     service.add_argument("--public-key-file", required=True, metavar="PEM")
-    _add_keys(commands.add_parser("keys", help="list, rotate, retire and reseal the signing keys"))
+    _add_keys(
+        commands.add_parser("keys", help="list, rotate and retire the signing keys, reseal secrets")
+    )
     init = commands.add_parser("init", help="all of these at once")
     init.add_argument("--admin-email", required=True)
     init.add_argument("--admin-name", required=True)
@@ -68,7 +70,7 @@ def _add_keys(keys: argparse.ArgumentParser) -> None:
     )
     retire = actions.add_parser("retire", help="take out a key: tokens that it signed are refused")
     retire.add_argument("kid")
-    actions.add_parser("reseal", help="seal all keys with USERS_SEALING_KEY")
+    actions.add_parser("reseal", help="seal all secrets with USERS_SEALING_KEY")
 
 
 def _service(text: str) -> tuple[str, str, str]:

@@ -42,7 +42,7 @@ from users_service.service.clients import Clients
 from users_service.service.closing import Closing
 from users_service.service.erasing import Erasing
 from users_service.service.exports import Exports
-from users_service.service.keys import KeyRing
+from users_service.service.keys import FACTORS, KeyRing
 from users_service.service.lines import Line
 from users_service.service.mails import Mails, Post
 from users_service.service.password_changes import PasswordChanges
@@ -169,7 +169,7 @@ async def open_use_cases(
         workers=settings.hash_workers,
     ) as passwords:
         attempts = Attempts(store, clock)
-        factor_sealing = sealing.of(b"users: second factors")
+        factor_sealing = sealing.of(FACTORS)
         mails = Mails(store, post or Outbox(None), base=settings.public_url, clock=clock)
         factors = SecondFactors(store, passwords, attempts, factor_sealing, mails, clock, audit)
         leases = Leases(settings.doctor_lease_seconds, wait)

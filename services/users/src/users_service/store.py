@@ -10,19 +10,12 @@ from typing import Protocol
 
 from users_service.domain import exports
 from users_service.domain.audit import Action, Entry
+from users_service.domain.credentials import Credentials, Verified
 from users_service.domain.erasures import Backlog, Erasure
 from users_service.domain.keys import RegisteredService, SigningKey
 from users_service.domain.second_factors import FactorState
 from users_service.domain.sessions import Failure, Presented, RefreshToken, Session
 from users_service.domain.users import Doctor, Role, Status, User
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """An account with what its password is checked against."""
-
-    user: User
-    password_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +57,8 @@ class Registration:
 class UserStore(Protocol):
     """Accounts and doctors. Lists are in the order of ids, behind `after`, which is exclusive.
 
-    Where a method takes an `entry`, the audit log has it if, and only if, the change was made.
+    Where a method takes an `entry`, the audit log has it if, and only if, the change was made. None
+    has a default: that a change leaves no entry is said where it is made.
     """
 
     async def user(self, user_id: str) -> User | None:
@@ -73,21 +67,22 @@ class UserStore(Protocol):
     async def credentials(self, email_key: str) -> Credentials | None:
         """The account of an e-mail address."""
 
-    async def add_user(self, user: User, password_hash: str, entry: Entry | None = None) -> None:
+    async def add_user(self, user: User, password_hash: str, entry: Entry) -> None:
         """Adds an account, and a doctor's profile for a doctor. Raises EmailTakenError."""
 
-    async def change_user(self, before: User, after: User, entry: Entry | None = None) -> bool:
+    async def change_user(self, before: User, after: User, entry: Entry) -> bool:
         """Replaces an account if it still has the version of `before`; False if it hasn't.
 
         A doctor gets a profile if there is none, and a new version of it if what it shows of the
-        account changes. Disabling ends every refresh family.
+        account changes. Disabling ends every refresh family, and every token that was mailed to set
+        a password.
 
         Raises:
             LastAdminError: if no active admin would be left.
         """
 
-    async def change_password_hash(self, user_id: str, before: str, after: str) -> None:
-        """Replaces a hash by another of the same password, if it is still `before`."""
+    async def change_password_hash(self, user_id: str, before: str, after: str) -> bool:
+        """Replaces a hash by another of the same password; False if it isn't `before` any more."""
 
     async def users(self, chosen: UserFilter, after: str, limit: int) -> list[User]:
         """A page of accounts."""
@@ -98,9 +93,7 @@ class UserStore(Protocol):
     async def doctor_in_any_state(self, user_id: str) -> Doctor | None:
         """The profile of a doctor, disabled or not."""
 
-    async def change_doctor(
-        self, before: Doctor, after: Doctor, entry: Entry | None = None
-    ) -> bool:
+    async def change_doctor(self, before: Doctor, after: Doctor, entry: Entry | None) -> bool:
         """Replaces specialty, bio and acceptance if the profile still has the version of
         `before`; False if it hasn't.
         """
@@ -114,13 +107,17 @@ class SessionStore(Protocol):
 
     async def begin_family(
         self,
-        user_id: str,
+        verified: Verified,
         first: RefreshToken,
         now: datetime,
-        client: str | None = None,
-        entry: Entry | None = None,
-    ) -> None:
-        """Stores a new family with its first token, and what signed in."""
+        client: str | None,
+        entry: Entry,
+    ) -> bool:
+        """Stores a new family with its first token, and what signed in.
+
+        False, and nothing stored, if what the login has verified is not so any more: whatever else
+        ends the account's families wouldn't know of one that begins a moment later.
+        """
 
     async def presented(self, digest: str) -> Presented | None:
         """What is known of a refresh token."""
@@ -131,7 +128,7 @@ class SessionStore(Protocol):
         The family is marked as used now.
         """
 
-    async def end_family(self, family_id: str, now: datetime, entry: Entry | None = None) -> None:
+    async def end_family(self, family_id: str, now: datetime, entry: Entry) -> None:
         """Ends a family; none of its tokens counts any more."""
 
     async def sessions(
@@ -139,15 +136,13 @@ class SessionStore(Protocol):
     ) -> Sequence[Session]:
         """A page of an account's families that have a token to use, in the order of ids."""
 
-    async def end_session(
-        self, user_id: str, family_id: str, now: datetime, entry: Entry | None = None
-    ) -> bool:
+    async def end_session(self, user_id: str, family_id: str, now: datetime, entry: Entry) -> bool:
         """Ends a family of that account; False if it has no such one that goes on."""
 
     async def failures(self, address: str, since: datetime, limit: int) -> Sequence[Failure]:
         """The newest failed logins from an address, newest first."""
 
-    async def add_failure(self, address: str, failure: Failure, entry: Entry | None = None) -> None:
+    async def add_failure(self, address: str, failure: Failure, entry: Entry | None) -> None:
         """Remembers a failed login."""
 
     async def reserve_attempt(self, address: str, failure: Failure) -> int:
@@ -180,7 +175,7 @@ class FactorStore(Protocol):
         codes: Sequence[str],
         kept: str,
         now: datetime,
-        entry: Entry | None = None,
+        entry: Entry,
     ) -> bool:
         """Confirms this very factor by the code of a step; False if it isn't there to confirm.
 
@@ -196,22 +191,26 @@ class FactorStore(Protocol):
         """Uses up a recovery code; False if there is no such one."""
 
     async def replace_recovery_codes(
-        self, user_id: str, sealed: str, digests: Sequence[str], entry: Entry | None = None
+        self, user_id: str, sealed: str, digests: Sequence[str], entry: Entry
     ) -> bool:
         """Replaces all recovery codes; False if this very factor isn't there, confirmed."""
 
     async def recovery_codes_left(self, user_id: str) -> int:
         """How many are not used up."""
 
-    async def remove_factor(self, user_id: str, entry: Entry | None = None) -> bool:
+    async def remove_factor(self, user_id: str, entry: Entry) -> bool:
         """Removes a factor and its recovery codes; whether there was a confirmed one."""
+
+    async def sealed_factors(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
+        """A page of accounts' ids and their factors' sealed secrets, behind the id `after`."""
+
+    async def reseal_factor(self, user_id: str, before: str, after: str) -> bool:
+        """Replaces how a factor's secret is sealed, if that is still `before`."""
 
     async def factor_roles(self) -> frozenset[Role]:
         """The roles that must have a second factor."""
 
-    async def save_factor_roles(
-        self, roles: frozenset[Role], now: datetime, entry: Entry | None = None
-    ) -> None:
+    async def save_factor_roles(self, roles: frozenset[Role], now: datetime, entry: Entry) -> None:
         """Replaces them."""
 
 
@@ -224,11 +223,11 @@ class KeyStore(Protocol):
     async def signing_keys(self) -> Sequence[SigningKey]:
         """All keys."""
 
-    async def add_signing_key(self, key: SigningKey, entry: Entry | None = None) -> bool:
+    async def add_signing_key(self, key: SigningKey, entry: Entry) -> bool:
         """Adds a key; False if its generation is there already."""
 
     async def retire_signing_key(
-        self, key_id: str, others: Collection[str], now: datetime, entry: Entry | None = None
+        self, key_id: str, others: Collection[str], now: datetime, entry: Entry
     ) -> bool:
         """Retires a key; False, and nothing done, if all of `others` are retired meanwhile."""
 
@@ -238,13 +237,11 @@ class KeyStore(Protocol):
     async def registered_service(self, name: str) -> RegisteredService | None:
         """One service."""
 
-    async def save_service(
-        self, service: RegisteredService, now: datetime, entry: Entry | None = None
-    ) -> None:
+    async def save_service(self, service: RegisteredService, now: datetime, entry: Entry) -> None:
         """Registers a service, or replaces its registration."""
 
     async def use_assertion(
-        self, service: str, token_id: str, expires_at: datetime, entry: Entry | None = None
+        self, service: str, token_id: str, expires_at: datetime, entry: Entry
     ) -> bool:
         """Marks an assertion's `jti` as used until it expires; False if it was used before."""
 
@@ -257,18 +254,23 @@ class PendingStore(Protocol):
     """
 
     async def replace_password(
-        self, user_id: str, before: str, after: str, now: datetime, entry: Entry | None = None
+        self, user_id: str, before: str, after: str, now: datetime, entry: Entry
     ) -> bool:
         """Replaces a password's hash if it is still `before`; False, and nothing done, if not."""
 
-    async def add_reset(self, email_key: str, digest: str, expires_at: datetime) -> bool:
-        """Stores a token's digest for the active account of an address; whether there is one."""
+    async def add_reset(
+        self, email_key: str, digest: str, expires_at: datetime, entry: Entry
+    ) -> bool:
+        """Stores a token's digest for the active account of an address; whether there is one.
+
+        The entry is stored in either case: what is written takes its time, which must not tell.
+        """
 
     async def reset_for(self, digest: str, now: datetime) -> User | None:
         """The active account whose password a token may set."""
 
     async def use_reset(
-        self, digest: str, user_id: str, after: str, now: datetime, entry: Entry | None = None
+        self, digest: str, user_id: str, after: str, now: datetime, entry: Entry
     ) -> bool:
         """Spends a token and sets a password's hash; False, and nothing done, if it was spent."""
 
@@ -278,7 +280,7 @@ class PendingStore(Protocol):
         """Stores what an account is to be once a token is confirmed."""
 
     async def use_registration(
-        self, digest: str, user_id: str, now: datetime, entry: Entry | None = None
+        self, digest: str, user_id: str, now: datetime, entry: Entry
     ) -> User | None:
         """Spends a token and adds its account; None, and nothing done, if it isn't good.
 
@@ -303,7 +305,7 @@ class AuditStore(Protocol):
 class ClosingStore(Protocol):
     """Closed accounts, and what is to be erased of them elsewhere."""
 
-    async def close_user(self, before: User, after: User, entry: Entry | None = None) -> bool:
+    async def close_user(self, before: User, after: User, entry: Entry) -> bool:
         """Replaces an account by what stays of it, closed, if it still has the version of
         `before`; False if it hasn't.
 

@@ -19,6 +19,7 @@ class Action(StrEnum):
     SIGN_OUT = "sign_out"
     SESSION_ENDED = "session_ended"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a word, not a secret
+    PASSWORD_RESET_ASKED = "password_reset_asked"  # noqa: S105 - a word, not a secret
     SECOND_FACTOR_SET = "second_factor_set"
     SECOND_FACTOR_REMOVED = "second_factor_removed"
     RECOVERY_CODES_MADE = "recovery_codes_made"

@@ -44,7 +44,9 @@ async def load_account(request: web.Request, caller: Caller) -> Caller:
     request[ACCOUNT] = account
     if caller.role in (account.role.value, ENROLLING):
         return caller
-    return replace(caller, role=account.role.value)
+    # A role that was given since may be one that takes a second factor.
+    must_enrol = await request.app[USE_CASES].factors.must_enrol(account)
+    return replace(caller, role=ENROLLING if must_enrol else account.role.value)
 
 
 def client_address(request: web.Request) -> str:

@@ -31,8 +31,8 @@ async def change_password(call: Call[schemas.PasswordChange, NoQuery]) -> web.Re
 
 async def request_reset(call: Call[schemas.PasswordReset, NoQuery]) -> web.Response:
     """POST /v1/auth/password-reset."""
-    client = client_address(call.request)
-    await use_cases(call).password_changes.request_reset(call.body.email, client)
+    changes, client = use_cases(call).password_changes, client_address(call.request)
+    await changes.request_reset(call.body.email, client, origin_of(call))
     return web.Response(status=202)
 
 

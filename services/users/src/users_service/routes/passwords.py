@@ -33,6 +33,7 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
             errors.BadCredentialsError,
             errors.TooBusyError,
             errors.TooManyAttemptsError,
+            errors.TooBusyError,
             errors.WeakPasswordError,
             *DATABASE,
         ),

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import TypeVar
 
 from users_service.domain.audit import Entry
 from users_service.domain.sessions import (
@@ -13,6 +14,8 @@ from users_service.domain.sessions import (
 )
 from users_service.errors import TooManyAttemptsError
 from users_service.store import SessionStore
+
+T = TypeVar("T")
 
 
 class Attempts:
@@ -36,15 +39,15 @@ class Attempts:
         if seconds is not None:
             raise TooManyAttemptsError(seconds)
 
-    async def failed(self, address: str, digest: str, entry: Entry | None = None) -> None:
+    async def failed(self, address: str, digest: str, entry: Entry) -> None:
         """Counts a failure, with its entry in the log. Raises TooManyAttemptsError."""
         await self._store.add_failure(address, Failure(digest, self._clock()), entry)
         # Counted after its own was stored: of many guesses sent at once, no more than the
         # limit are told that they were wrong, however they interleave over the instances.
         await self.check(address, digest, beyond=1)
 
-    async def guess(self, user_id: str, attempt: Callable[[], Awaitable[bool]]) -> bool:
-        """Whether an attempt at an account's second factor succeeds, from whichever address.
+    async def guess(self, user_id: str, attempt: Callable[[], Awaitable[T | None]]) -> T | None:
+        """What comes of an attempt at an account's second factor, from wherever; None if it fails.
 
         A code has a million values and is checked in no time. So each attempt is counted before
         it is made: of a thousand sent at once the limit are looked at, and not one more. Only who
@@ -58,7 +61,7 @@ class Attempts:
         await self.check(place, digest)
         reserved = await self._store.reserve_attempt(place, Failure(digest, self._clock()))
         await self.check(place, digest, beyond=1)
-        succeeded = await attempt()
-        if succeeded:
+        result = await attempt()
+        if result is not None:
             await self._store.release_attempt(reserved)
-        return succeeded
+        return result

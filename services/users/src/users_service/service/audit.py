@@ -56,6 +56,12 @@ class Audit:
         """Stores an entry of its own. Raises StoreUnavailableError: then nothing may be shown."""
         await self._store.add_entry(self.entry(action, origin, subject_id, details=details))
 
+    async def refused(self, action: Action, origin: Origin, subject_id: str) -> None:
+        """Stores that a code for an action was wrong; no more of it than may be tried."""
+        await self._store.add_entry(
+            self.entry(action, origin, subject_id, outcome=Outcome.REFUSED, details="second_factor")
+        )
+
     async def list(
         self, chosen: AuditFilter, before: str, limit: int, origin: Origin
     ) -> Sequence[Entry]:

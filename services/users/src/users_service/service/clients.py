@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -66,7 +66,7 @@ class Clients:
         claims = self._verified(assertion, service)
         expires_at = self._check_times(claims)
         token_id = claims["jti"]
-        if not isinstance(token_id, str) or not 1 <= len(token_id) <= _TOKEN_ID_LENGTH:
+        if not _is_text(token_id, _TOKEN_ID_LENGTH):
             raise InvalidClientError("the assertion's jti is malformed")
         entry = self._audit.entry(
             Action.SERVICE_TOKEN,
@@ -120,9 +120,19 @@ def _issuer_of(assertion: str) -> str:
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise InvalidClientError("the assertion is not a JWT") from error
     issuer = claims.get("iss")
-    if not isinstance(issuer, str) or len(issuer) > _NAME_LENGTH:
+    if not _is_text(issuer, _NAME_LENGTH):
         raise InvalidClientError("the assertion names no issuer")
     return issuer
+
+
+def _is_text(value: object, most: int) -> TypeGuard[str]:
+    """Whether it is text of so many characters at most, and nothing that has no UTF-8.
+
+    JSON can escape half a surrogate pair, which no database and no digest takes.
+    """
+    if not isinstance(value, str) or not 1 <= len(value) <= most:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _moment(value: object) -> datetime:

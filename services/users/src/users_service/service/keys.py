@@ -29,6 +29,8 @@ from users_service.store import KeyStore
 
 KEY_BITS: Final = 2048
 KEPT_SECONDS: Final = RING_LIFETIME.total_seconds()
+FACTORS: Final = b"users: second factors"
+"""The purpose that second factors' secrets are sealed for."""
 _NONCE_BYTES: Final = 12
 
 

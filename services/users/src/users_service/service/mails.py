@@ -52,7 +52,7 @@ class Mails:
             if len(await self._store.failures(limit.key, since, limit.most)) >= limit.most:
                 return False
         for limit in counted:
-            await self._store.add_failure(limit.key, failure)
+            await self._store.add_failure(limit.key, failure, None)
         # Again after its own was stored: of many at once no more than the limit get through.
         for limit in counted:
             if len(await self._store.failures(limit.key, since, limit.most + 1)) > limit.most:

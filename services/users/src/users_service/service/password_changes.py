@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from users_service.domain.audit import Action, Origin
+from users_service.domain.audit import Action, Entry, Origin, Outcome
 from users_service.domain.mails import RESET_LIFETIME, Kind, changed_letter, new_token, reset_letter
 from users_service.domain.passwords import check_password
 from users_service.domain.sessions import token_digest
@@ -58,7 +58,7 @@ class PasswordChanges:
             )
         self._mails.send(user.email, changed_letter())
 
-    async def request_reset(self, email: str, client: str) -> None:
+    async def request_reset(self, email: str, client: str, origin: Origin) -> None:
         """Mails a token if there is such an account; the same work if there is none.
 
         A newer token leaves older ones as they are, for mails overtake each other, and nobody
@@ -69,13 +69,20 @@ class PasswordChanges:
             return
         key, token = email_key(email), new_token()
         found = await self._store.credentials(key)
+        asked = self._asked(found.user if found is not None else None, origin)
         stored = await self._store.add_reset(
-            key, token_digest(token), self._clock() + RESET_LIFETIME
+            key, token_digest(token), self._clock() + RESET_LIFETIME, asked
         )
         letter = reset_letter(self._mails.base, token)
         if found is not None and stored:
             # To the account's own address: the one typed may only look the same.
             self._mails.send(found.user.email, letter)
+
+    def _asked(self, user: User | None, origin: Origin) -> Entry:
+        """As of a failed login: whose address was typed, if anybody's, is told to admins only."""
+        outcome = Outcome.DONE if user is not None and user.is_active else Outcome.REFUSED
+        subject_id = user.id if user is not None else None
+        return self._audit.entry(Action.PASSWORD_RESET_ASKED, origin, subject_id, outcome=outcome)
 
     async def reset(self, token: str, new: str, origin: Origin) -> None:
         """Sets a new password by a mailed token, which is spent by that.

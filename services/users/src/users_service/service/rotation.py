@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -18,8 +19,14 @@ from users_service.domain.keys import (
     usable_keys,
 )
 from users_service.errors import KeyChangeRefusedError
-from users_service.service.keys import Sealing, key_entry, new_private_key, sealed_key
-from users_service.store import KeyStore
+from users_service.service.keys import FACTORS, Sealing, key_entry, new_private_key, sealed_key
+from users_service.store import FactorStore, KeyStore
+
+_FACTORS_AT_ONCE: Final = 500
+
+
+class _Store(KeyStore, FactorStore, Protocol):
+    """Where there is something sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,7 @@ class ListedKey:
 
 
 class Rotation:
-    """Makes, lists, retires and reseals signing keys.
+    """Makes, lists and retires signing keys; and reseals them and second factors.
 
     Args:
         clock: the moment, aware; of the operator's machine, so it may be behind or ahead by
@@ -41,7 +48,7 @@ class Rotation:
 
     def __init__(
         self,
-        store: KeyStore,
+        store: _Store,
         sealing: Sealing,
         clock: Callable[[], datetime],
         generate: Callable[[], rsa.RSAPrivateKey] = new_private_key,
@@ -117,7 +124,10 @@ class Rotation:
         return key
 
     async def reseal(self) -> int:
-        """Seals with the sealing key what is sealed with the previous one; how many keys.
+        """Seals with the sealing key what is sealed with the previous one; how many secrets.
+
+        They are the signing keys, and the secrets of second factors: when none is left, the
+        previous sealing key can go.
 
         Raises:
             UnreadableKeyError: one is sealed with neither.
@@ -127,4 +137,14 @@ class Rotation:
             sealed = self._sealing.resealed(key.sealed, key.key_id)
             if sealed is not None:
                 count += await self._store.reseal_signing_key(key.key_id, key.sealed, sealed)
+        return count + await self._reseal_factors()
+
+    async def _reseal_factors(self) -> int:
+        sealing, count, after = self._sealing.of(FACTORS), 0, ""
+        while page := await self._store.sealed_factors(after, _FACTORS_AT_ONCE):
+            for user_id, before in page:
+                sealed = sealing.resealed(before, user_id)
+                if sealed is not None:
+                    count += await self._store.reseal_factor(user_id, before, sealed)
+            after = page[-1][0]
         return count

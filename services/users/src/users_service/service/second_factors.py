@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from users_service.domain.audit import SYSTEM, Action, Origin, Outcome
 from users_service.domain.mails import (
@@ -12,6 +13,7 @@ from users_service.domain.mails import (
 )
 from users_service.domain.second_factors import (
     FACTOR_ROLES,
+    FactorState,
     SecondFactor,
     matching_step,
     new_recovery_codes,
@@ -37,6 +39,9 @@ from users_service.service.keys import Sealing
 from users_service.service.mails import Mails
 from users_service.service.passwords import PasswordHasher
 from users_service.store import Store
+
+Used = Literal["second_factor", "recovery_code"]
+"""What somebody has shown besides the password; a word of the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +86,17 @@ class SecondFactors:
         self._mails = mails
         self._clock = clock
 
-    async def admits(self, user: User, otp: str | None) -> bool:
-        """Whether an account whose password was right may sign in with this code.
+    async def state(self, user: User) -> FactorState:
+        """An account's factor, and whether it must have one."""
+        return await self._store.factor_state(user.id)
+
+    async def admits(self, user: User, factor: SecondFactor, otp: str | None) -> Used | None:
+        """By what an account whose password was right may sign in; None if the code is wrong.
 
         Raises:
-            SecondFactorRequiredError: it has a factor, and there is no code.
+            SecondFactorRequiredError: there is no code.
             TooManyAttemptsError: too many wrong ones lately, from wherever.
         """
-        factor = (await self._store.factor_state(user.id)).confirmed
-        if factor is None:
-            return True
         if otp is None:
             raise SecondFactorRequiredError("the account has a second factor: send its code")
         return await self._uses(user.id, factor, otp)
@@ -145,15 +151,18 @@ class SecondFactors:
         codes = new_recovery_codes()
         entry = self._audit.entry(Action.SECOND_FACTOR_SET, origin, user.id)
 
-        async def confirms() -> bool:
+        async def confirms() -> int | None:
             now = self._clock()
             step = matching_step(self._secret(user.id, factor), code, now)
             digests = [recovery_digest(code) for code in codes]
-            return step is not None and await self._store.confirm_factor(
+            if step is not None and await self._store.confirm_factor(
                 user.id, factor.sealed, step, digests, session, now, entry
-            )
+            ):
+                return step
+            return None
 
-        if not await self._attempts.guess(user.id, confirms):
+        if await self._attempts.guess(user.id, confirms) is None:
+            await self._audit.refused(Action.SECOND_FACTOR_SET, origin, user.id)
             raise WrongCodeError("the code is wrong, or of another moment")
         self._mails.send(user.email, factor_set_letter())
         return codes
@@ -164,7 +173,7 @@ class SecondFactors:
         Raises:
             NoSecondFactorError, WrongCodeError, TooManyAttemptsError
         """
-        factor = await self._use_own(user, code)
+        factor = await self._use_own(user, code, Action.RECOVERY_CODES_MADE, origin)
         codes = new_recovery_codes()
         digests = [recovery_digest(code) for code in codes]
         entry = self._audit.entry(Action.RECOVERY_CODES_MADE, origin, user.id)
@@ -183,7 +192,7 @@ class SecondFactors:
             NoSecondFactorError, WrongCodeError, TooManyAttemptsError
         """
         await self._check_password(user, password, address, origin)
-        await self._use_own(user, code)
+        await self._use_own(user, code, Action.SECOND_FACTOR_REMOVED, origin)
         await self._remove_and_tell(user, origin)
 
     async def remove_of(self, actor: User, user_id: str, origin: Origin) -> None:
@@ -253,22 +262,26 @@ class SecondFactors:
             raise BadCredentialsError("the password is wrong")
         await self._attempts.check(address, digest)
 
-    async def _use_own(self, user: User, code: str) -> SecondFactor:
+    async def _use_own(self, user: User, code: str, action: Action, origin: Origin) -> SecondFactor:
+        """The caller's factor, whose code is used up for an action; a wrong one is recorded."""
         state = await self._store.factor_state(user.id)
         if state.confirmed is None:
             raise NoSecondFactorError("the account has no second factor")
-        if not await self._uses(user.id, state.confirmed, code):
+        if await self._uses(user.id, state.confirmed, code) is None:
+            await self._audit.refused(action, origin, user.id)
             raise WrongCodeError("the code is wrong, of another moment, or was used before")
         return state.confirmed
 
-    async def _uses(self, user_id: str, factor: SecondFactor, code: str) -> bool:
-        """Whether it is a code of the factor, or a recovery code, that nobody used before."""
+    async def _uses(self, user_id: str, factor: SecondFactor, code: str) -> Used | None:
+        """What a code is, that nobody used before: the factor's, or a recovery code."""
 
-        async def use() -> bool:
+        async def use() -> Used | None:
             step = matching_step(self._secret(user_id, factor), code, self._clock())
             if step is not None:
-                return await self._store.use_step(user_id, factor.sealed, step)
-            return await self._store.use_recovery_code(user_id, recovery_digest(code))
+                used = await self._store.use_step(user_id, factor.sealed, step)
+                return "second_factor" if used else None
+            used = await self._store.use_recovery_code(user_id, recovery_digest(code))
+            return "recovery_code" if used else None
 
         return await self._attempts.guess(user_id, use)
 

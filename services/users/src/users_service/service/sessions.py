@@ -1,11 +1,12 @@
 """Signing in and staying signed in: login, refresh, logout."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from servicekit.ids import new_id
 from users_service.domain.audit import Action, Entry, Origin, Outcome
+from users_service.domain.credentials import Credentials, Verified
 from users_service.domain.sessions import (
     Presented,
     RefreshToken,
@@ -25,7 +26,7 @@ from users_service.service.audit import Audit
 from users_service.service.passwords import PasswordHasher
 from users_service.service.second_factors import SecondFactors
 from users_service.service.tokens import AccessToken, TokenIssuer
-from users_service.store import Credentials, Store
+from users_service.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +96,27 @@ class Sessions:
         Raises:
             BadCredentialsError, SecondFactorRequiredError, TooManyAttemptsError
         """
-        credentials = await self.prove(email, password, address, origin)
-        if not await self._factors.admits(credentials.user, otp):
-            refused = self._refused(credentials, origin, details="second_factor")
-            await self._attempts.failed(address, email_digest(email_key(email)), refused)
-            raise BadCredentialsError("the code is wrong, of another moment, or was used before")
-        await self._renew_hash(credentials, password)
-        return await self._begin(credentials.user, origin, client)
+        used, shown = None, ""
+        while True:
+            credentials = await self.prove(email, password, address, origin)
+            state = await self._factors.state(credentials.user)
+            factor = state.confirmed
+            # A code is good once: the factor that has taken it isn't asked again.
+            if factor is not None and factor.confirmed_at != used:
+                by = await self._factors.admits(credentials.user, factor, otp)
+                if by is None:
+                    refused = self._refused(credentials, origin, details="second_factor")
+                    await self._attempts.failed(address, email_digest(email_key(email)), refused)
+                    raise BadCredentialsError(
+                        "the code is wrong, of another moment, or was used before"
+                    )
+                used, shown = factor.confirmed_at, by
+            renewed = await self._renewed(credentials, password)
+            pair = await self._begin(Verified(renewed, state), origin, client, shown)
+            if pair is not None:
+                return pair
+            # The account, its password, its factor or what is required of it is another by now:
+            # all is verified again.
 
     async def prove(self, email: str, password: str, address: str, origin: Origin) -> Credentials:
         """The active account that an e-mail and a password, typed at an address, are those of.
@@ -163,12 +178,14 @@ class Sessions:
         if not await self._store.end_session(user_id, session_id, self._clock(), entry):
             raise UnknownSessionError("no such session")
 
-    async def _renew_hash(self, credentials: Credentials, password: str) -> None:
+    async def _renewed(self, credentials: Credentials, password: str) -> Credentials:
         """Hashes again a password whose hash was made with other parameters."""
         before = credentials.password_hash
-        if self._passwords.is_outdated(before):
-            after = await self._passwords.hash(password)
-            await self._store.change_password_hash(credentials.user.id, before, after)
+        if not self._passwords.is_outdated(before):
+            return credentials
+        after = await self._passwords.hash(password)
+        changed = await self._store.change_password_hash(credentials.user.id, before, after)
+        return replace(credentials, password_hash=after) if changed else credentials
 
     def _refused(self, credentials: Credentials | None, origin: Origin, details: str = "") -> Entry:
         """For a failed login: whose address was typed, if anybody's, is told to admins only."""
@@ -177,15 +194,22 @@ class Sessions:
             Action.SIGN_IN, origin, subject_id, outcome=Outcome.REFUSED, details=details
         )
 
-    async def _begin(self, user: User, origin: Origin, client: str | None) -> TokenPair:
-        now = self._clock()
+    async def _begin(
+        self, verified: Verified, origin: Origin, client: str | None, shown: str
+    ) -> TokenPair | None:
+        """A new session's tokens; None if what was verified is not so any more.
+
+        Args:
+            shown: what besides the password, for the audit log; "" for nothing.
+        """
+        now, user = self._clock(), verified.credentials.user
         text, first = self._next(new_id(now), 1, now, now)
-        access = await self._access(user, first.family_id)
+        access = await self._tokens.for_user(user, first.family_id, enrolling=verified.enrolling)
         entry = self._audit.entry(
-            Action.SIGN_IN, origin.acting_as(user.id, user.role.value), user.id
+            Action.SIGN_IN, origin.acting_as(user.id, user.role.value), user.id, details=shown
         )
-        await self._store.begin_family(user.id, first, now, client, entry)
-        return TokenPair(access, text)
+        begun = await self._store.begin_family(verified, first, now, client, entry)
+        return TokenPair(access, text) if begun else None
 
     async def _access(self, user: User, family_id: str) -> AccessToken:
         enrolling = await self._factors.must_enrol(user)

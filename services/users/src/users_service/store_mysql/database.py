@@ -12,6 +12,7 @@ which is a fifth of its cost, and load the ORM: 6 MiB in every instance for noth
 
 import asyncio
 import random
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -27,7 +28,7 @@ from sqlalchemy.exc import (
     ProgrammingError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.util import greenlet_spawn
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from servicekit.calls import Calls, Result
 from users_service.errors import StoreUnavailableError
@@ -41,7 +42,9 @@ IDLE_SECONDS: Final = 5.0  # a connection that sat longer is asked whether it st
 RECYCLE_SECONDS: Final = 1800  # below any server's wait_timeout
 CONNECT_SECONDS: Final = 3
 STATEMENT_SECONDS: Final = 10.0
+LOCK_SECONDS: Final = 5.0  # for which SQLite waits for another that writes
 _TRIES: Final = 5
+_JOURNAL_PAUSE: Final = 0.05  # seconds
 
 # No table or column of that name: the database is there, but not migrated yet.
 _UNMIGRATED: Final = frozenset({1054, 1146})
@@ -56,7 +59,7 @@ def make_engine(url: str, *, pool_size: int, access: Access | None = None) -> En
     """
     parsed = make_url(url)
     if parsed.drivername == "sqlite+aiosqlite":
-        engine = _engine(parsed, pool_size, {"timeout": 5.0})
+        engine = _engine(parsed, pool_size, {"timeout": LOCK_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
     elif parsed.drivername == "mysql+aiomysql":
         arguments = {
@@ -87,14 +90,27 @@ def _engine(url: URL, pool_size: int, arguments: dict[str, Any]) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    _write_ahead(connection)
     # Of what is erased no byte stays in the file (secure_delete).
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=NORMAL",
-        "foreign_keys=ON",
-        "secure_delete=ON",
-    ):
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _write_ahead(connection: Any) -> None:
+    """Of several that open a new database at once, one changes how its journal is kept.
+
+    SQLite refuses that to the others at once, although it waits for every other lock.
+    """
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            await_only(asyncio.sleep(_JOURNAL_PAUSE))
+        else:
+            return
 
 
 def _prepare_mysql(connection: Any, _record: Any) -> None:

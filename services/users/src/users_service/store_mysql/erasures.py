@@ -40,7 +40,7 @@ _PENDING = select(func.count(), func.min(_e.next_try_at), func.min(_e.requested_
 class Erasures(Part):
     """Implements ClosingStore."""
 
-    async def close_user(self, before: User, after: User, entry: Entry | None = None) -> bool:
+    async def close_user(self, before: User, after: User, entry: Entry) -> bool:
         """Replaces an account by what stays of it, closed; False if it has changed."""
 
         def close(connection: Connection) -> bool:

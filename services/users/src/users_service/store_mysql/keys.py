@@ -27,7 +27,7 @@ class Keys(Logged):
         rows: Sequence[Sequence[Any]] = await self._database.fetch(_ALL_KEYS)
         return [SigningKey(*row) for row in rows]
 
-    async def add_signing_key(self, key: SigningKey, entry: Entry | None = None) -> bool:
+    async def add_signing_key(self, key: SigningKey, entry: Entry) -> bool:
         """Adds a key; False if its generation is there already."""
         row = {
             "generation": key.generation,
@@ -43,7 +43,7 @@ class Keys(Logged):
         return True
 
     async def retire_signing_key(
-        self, key_id: str, others: Collection[str], now: datetime, entry: Entry | None = None
+        self, key_id: str, others: Collection[str], now: datetime, entry: Entry
     ) -> bool:
         """Retires a key; False, and nothing done, if all of `others` are retired meanwhile."""
 
@@ -94,9 +94,7 @@ class Keys(Logged):
             return None
         return RegisteredService(rows[0].name, frozenset(rows[0].scope.split()), rows[0].public_pem)
 
-    async def save_service(
-        self, service: RegisteredService, now: datetime, entry: Entry | None = None
-    ) -> None:
+    async def save_service(self, service: RegisteredService, now: datetime, entry: Entry) -> None:
         """Registers a service, or replaces its registration."""
         values = {
             "scope": " ".join(sorted(service.scope)),
@@ -119,7 +117,7 @@ class Keys(Logged):
             await self._database.transaction(save)
 
     async def use_assertion(
-        self, service: str, token_id: str, expires_at: datetime, entry: Entry | None = None
+        self, service: str, token_id: str, expires_at: datetime, entry: Entry
     ) -> bool:
         """Marks an assertion's `jti` as used until it expires; False if it was used before."""
         row = {

@@ -18,7 +18,7 @@ from users_service.store_mysql.tables import (
     registrations,
     users,
 )
-from users_service.store_mysql.users import USER_COLUMNS, account_values, user_of
+from users_service.store_mysql.users import USER_COLUMNS, account_values, lock_account, user_of
 
 _u, _p, _r, _f = users.c, password_resets.c, registrations.c, refresh_families.c
 
@@ -37,7 +37,7 @@ class Pending(Part):
     """Implements PendingStore."""
 
     async def replace_password(
-        self, user_id: str, before: str, after: str, now: datetime, entry: Entry | None = None
+        self, user_id: str, before: str, after: str, now: datetime, entry: Entry
     ) -> bool:
         """Replaces a password's hash if it is still `before`; False, and nothing done, if not."""
 
@@ -55,16 +55,23 @@ class Pending(Part):
 
         return await self._database.transaction(replace)
 
-    async def add_reset(self, email_key: str, digest: str, expires_at: datetime) -> bool:
+    async def add_reset(
+        self, email_key: str, digest: str, expires_at: datetime, entry: Entry
+    ) -> bool:
         """Stores a token's digest for the active account of an address; whether there is one."""
-        # One statement, whether it finds an account or not.
+        # The same statements, of which the last one always writes, whether there is an account or
+        # not: a transaction that has written nothing commits without waiting for the disk.
         account = select(literal(digest), _u.id, literal(expires_at, Instant)).where(
             _u.email_key == email_key, _u.status == Status.ACTIVE.value
         )
         columns = ["token_digest", "user_id", "expires_at"]
-        return (
-            await self._database.execute(insert(password_resets).from_select(columns, account)) > 0
-        )
+
+        def add(connection: Connection) -> bool:
+            stored = connection.execute(insert(password_resets).from_select(columns, account))
+            add_to_log(connection, entry)
+            return stored.rowcount > 0
+
+        return await self._database.transaction(add)
 
     async def reset_for(self, digest: str, now: datetime) -> User | None:
         """The active account whose password a token may set."""
@@ -72,11 +79,13 @@ class Pending(Part):
         return user_of(rows[0]) if rows else None
 
     async def use_reset(
-        self, digest: str, user_id: str, after: str, now: datetime, entry: Entry | None = None
+        self, digest: str, user_id: str, after: str, now: datetime, entry: Entry
     ) -> bool:
         """Spends a token and sets a password's hash; False, and nothing done, if it was spent."""
 
         def use(connection: Connection) -> bool:
+            # First the account, as everywhere: nobody disables it meanwhile, or begins a session.
+            lock_account(connection, user_id)
             # Of all who use the token at once, over all instances, this deletes a row for one.
             spent = connection.execute(
                 delete(password_resets).where(_p.token_digest == digest, _p.expires_at > now)
@@ -108,7 +117,7 @@ class Pending(Part):
         await self._database.execute(insert(registrations), row)
 
     async def use_registration(
-        self, digest: str, user_id: str, now: datetime, entry: Entry | None = None
+        self, digest: str, user_id: str, now: datetime, entry: Entry
     ) -> User | None:
         """Spends a token and adds its account; None, and nothing done, if it isn't good."""
 

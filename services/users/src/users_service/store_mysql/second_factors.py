@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -19,6 +19,7 @@ from users_service.store_mysql.tables import (
     second_factors,
     users,
 )
+from users_service.store_mysql.users import lock_account
 
 _POLICY: Final = "second_factor_roles"
 
@@ -39,6 +40,19 @@ def _roles(value: str | None) -> frozenset[Role]:
     return frozenset(map(Role, (value or "").split()))
 
 
+def _state(rows: Sequence[Any]) -> FactorState:
+    if not rows:
+        return FactorState(None, frozenset())
+    row = rows[0]
+    factor = SecondFactor(row.sealed, row.confirmed_at) if row.sealed is not None else None
+    return FactorState(factor, _roles(row.roles))
+
+
+def read_factor_state(connection: Connection, user_id: str) -> FactorState:
+    """An account's second factor and who must have one, in a transaction that holds the account."""
+    return _state(connection.execute(_STATE, {"user_id": user_id}).fetchall())
+
+
 def _replace_codes(connection: Connection, user_id: str, digests: Sequence[str]) -> None:
     connection.execute(delete(recovery_codes).where(_r.user_id == user_id))
     rows = [{"user_id": user_id, "code_digest": digest} for digest in digests]
@@ -50,12 +64,7 @@ class SecondFactors(Part):
 
     async def factor_state(self, user_id: str) -> FactorState:
         """An account's second factor, and the roles that must have one."""
-        rows = await self._database.fetch(_STATE, {"user_id": user_id})
-        if not rows:
-            return FactorState(None, frozenset())
-        row = rows[0]
-        factor = SecondFactor(row.sealed, row.confirmed_at) if row.sealed is not None else None
-        return FactorState(factor, _roles(row.roles))
+        return _state(await self._database.fetch(_STATE, {"user_id": user_id}))
 
     async def begin_factor(self, user_id: str, sealed: str, now: datetime) -> bool:
         """Stores a factor to be confirmed, in the place of another such one."""
@@ -88,11 +97,14 @@ class SecondFactors(Part):
         codes: Sequence[str],
         kept: str,
         now: datetime,
-        entry: Entry | None = None,
+        entry: Entry,
     ) -> bool:
         """Confirms this very factor by the code of a step; False if it isn't there to confirm."""
 
         def confirm(connection: Connection) -> bool:
+            # A login that holds the account as one without a factor is waited for, and its family
+            # is there to be ended; one that comes later sees the factor.
+            lock_account(connection, user_id)
             confirmed = connection.execute(
                 update(second_factors)
                 .where(_s.user_id == user_id, _s.sealed == sealed, _s.confirmed_at.is_(None))
@@ -134,7 +146,7 @@ class SecondFactors(Part):
         return used > 0
 
     async def replace_recovery_codes(
-        self, user_id: str, sealed: str, digests: Sequence[str], entry: Entry | None = None
+        self, user_id: str, sealed: str, digests: Sequence[str], entry: Entry
     ) -> bool:
         """Replaces all recovery codes; False if this very factor isn't there, confirmed."""
 
@@ -159,7 +171,7 @@ class SecondFactors(Part):
         rows = await self._database.fetch(statement)
         return int(rows[0][0])
 
-    async def remove_factor(self, user_id: str, entry: Entry | None = None) -> bool:
+    async def remove_factor(self, user_id: str, entry: Entry) -> bool:
         """Removes a factor and its recovery codes; whether there was a confirmed one."""
 
         def remove(connection: Connection) -> bool:
@@ -172,14 +184,27 @@ class SecondFactors(Part):
 
         return await self._database.transaction(remove)
 
+    async def sealed_factors(self, after: str, limit: int) -> Sequence[tuple[str, str]]:
+        """A page of accounts' ids and their factors' sealed secrets."""
+        page = select(_s.user_id, _s.sealed).where(_s.user_id > after)
+        rows = await self._database.fetch(page.order_by(_s.user_id).limit(limit))
+        return [(row.user_id, row.sealed) for row in rows]
+
+    async def reseal_factor(self, user_id: str, before: str, after: str) -> bool:
+        """Replaces how a factor's secret is sealed, if that is still `before`."""
+        changed = await self._database.execute(
+            update(second_factors)
+            .where(_s.user_id == user_id, _s.sealed == before)
+            .values(sealed=after)
+        )
+        return changed > 0
+
     async def factor_roles(self) -> frozenset[Role]:
         """The roles that must have a second factor."""
         rows = await self._database.fetch(select(_p.value).where(_p.name == _POLICY))
         return _roles(rows[0].value) if rows else frozenset()
 
-    async def save_factor_roles(
-        self, roles: frozenset[Role], now: datetime, entry: Entry | None = None
-    ) -> None:
+    async def save_factor_roles(self, roles: frozenset[Role], now: datetime, entry: Entry) -> None:
         """Replaces them."""
         values = {"value": " ".join(sorted(roles)), "updated_at": now}
 

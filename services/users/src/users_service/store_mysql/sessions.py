@@ -7,15 +7,17 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
 
 from users_service.domain.audit import Entry
+from users_service.domain.credentials import Verified
 from users_service.domain.sessions import Failure, Presented, RefreshToken, Session
 from users_service.store_mysql.audit import Logged, add_to_log
+from users_service.store_mysql.second_factors import read_factor_state
 from users_service.store_mysql.tables import (
     login_attempts,
     refresh_families,
     refresh_tokens,
     users,
 )
-from users_service.store_mysql.users import USER_COLUMNS, user_of
+from users_service.store_mysql.users import USER_COLUMNS, hold_account, user_of
 
 _f, _t, _a = refresh_families.c, refresh_tokens.c, login_attempts.c
 
@@ -56,13 +58,14 @@ class Sessions(Logged):
 
     async def begin_family(
         self,
-        user_id: str,
+        verified: Verified,
         first: RefreshToken,
         now: datetime,
-        client: str | None = None,
-        entry: Entry | None = None,
-    ) -> None:
-        """Stores a new family with its first token, and what signed in."""
+        client: str | None,
+        entry: Entry,
+    ) -> bool:
+        """Stores a new family, if what was verified is still so; False if it isn't."""
+        user_id = verified.credentials.user.id
         family = {
             "id": first.family_id,
             "user_id": user_id,
@@ -71,12 +74,18 @@ class Sessions(Logged):
             "client": client,
         }
 
-        def begin(connection: Connection) -> None:
+        def begin(connection: Connection) -> bool:
+            # Held before anything else is read: what was changed since is seen, and what is about
+            # to be changed waits, and then ends this family too.
+            held = hold_account(connection, user_id)
+            if not verified.still_holds(held, read_factor_state(connection, user_id)):
+                return False
             connection.execute(insert(refresh_families), family)
             connection.execute(insert(refresh_tokens), _row(first))
             add_to_log(connection, entry)
+            return True
 
-        await self._database.transaction(begin)
+        return await self._database.transaction(begin)
 
     async def presented(self, digest: str) -> Presented | None:
         """What is known of a refresh token."""
@@ -115,7 +124,7 @@ class Sessions(Logged):
 
         return await self._database.transaction(rotate)
 
-    async def end_family(self, family_id: str, now: datetime, entry: Entry | None = None) -> None:
+    async def end_family(self, family_id: str, now: datetime, entry: Entry) -> None:
         """Ends a family; none of its tokens counts any more."""
         statement = (
             update(refresh_families)
@@ -139,9 +148,7 @@ class Sessions(Logged):
         )
         return [Session(*row) for row in rows]
 
-    async def end_session(
-        self, user_id: str, family_id: str, now: datetime, entry: Entry | None = None
-    ) -> bool:
+    async def end_session(self, user_id: str, family_id: str, now: datetime, entry: Entry) -> bool:
         """Ends a family of that account; False if it has no such one that goes on."""
         ended = await self._write_logged(
             update(refresh_families)
@@ -157,7 +164,7 @@ class Sessions(Logged):
         rows = await self._database.fetch(_FAILURES, parameters)
         return [Failure(row.email_digest, row.at) for row in rows]
 
-    async def add_failure(self, address: str, failure: Failure, entry: Entry | None = None) -> None:
+    async def add_failure(self, address: str, failure: Failure, entry: Entry | None) -> None:
         """Remembers a failed login."""
         row = {"address": address, "email_digest": failure.email_digest, "at": failure.at}
         await self._write_logged(insert(login_attempts).values(row), entry)

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Row,
     Select,
     bindparam,
+    delete,
     func,
     insert,
     select,
@@ -17,6 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from users_service.domain.audit import Entry
+from users_service.domain.credentials import Credentials
 from users_service.domain.users import (
     Doctor,
     Role,
@@ -27,9 +29,14 @@ from users_service.domain.users import (
     specialty_key,
 )
 from users_service.errors import EmailTakenError, LastAdminError
-from users_service.store import Credentials, DoctorFilter, UserFilter
+from users_service.store import DoctorFilter, UserFilter
 from users_service.store_mysql.audit import Logged, add_to_log
-from users_service.store_mysql.tables import doctor_profiles, refresh_families, users
+from users_service.store_mysql.tables import (
+    doctor_profiles,
+    password_resets,
+    refresh_families,
+    users,
+)
 
 _u, _d = users.c, doctor_profiles.c
 
@@ -133,7 +140,7 @@ class Users(Logged):
             return None
         return Credentials(user_of(rows[0]), rows[0].password_hash)
 
-    async def add_user(self, user: User, password_hash: str, entry: Entry | None = None) -> None:
+    async def add_user(self, user: User, password_hash: str, entry: Entry) -> None:
         """Adds an account, and a doctor's profile for a doctor. Raises EmailTakenError."""
 
         def add(connection: Connection) -> None:
@@ -150,7 +157,7 @@ class Users(Logged):
         except IntegrityError as error:
             raise EmailTakenError("an account with this e-mail address exists") from error
 
-    async def change_user(self, before: User, after: User, entry: Entry | None = None) -> bool:
+    async def change_user(self, before: User, after: User, entry: Entry) -> bool:
         """Replaces an account if it still has the version of `before`; False if it hasn't."""
 
         def change(connection: Connection) -> bool:
@@ -174,18 +181,21 @@ class Users(Logged):
                     )
                     .values(ended_at=after.updated_at)
                 )
+                resets = delete(password_resets)
+                connection.execute(resets.where(password_resets.c.user_id == after.id))
             add_to_log(connection, entry)
             return True
 
         return await self._database.transaction(change)
 
-    async def change_password_hash(self, user_id: str, before: str, after: str) -> None:
-        """Replaces a hash by another of the same password, if it is still `before`."""
-        await self._database.execute(
+    async def change_password_hash(self, user_id: str, before: str, after: str) -> bool:
+        """Replaces a hash by another of the same password; False if it isn't `before` any more."""
+        changed = await self._database.execute(
             update(users)
             .where(_u.id == user_id, _u.password_hash == before)
             .values(password_hash=after)
         )
+        return changed > 0
 
     async def users(self, chosen: UserFilter, after: str, limit: int) -> list[User]:
         """A page of accounts."""
@@ -209,9 +219,7 @@ class Users(Logged):
         rows = await self._database.fetch(_DOCTORS.where(_u.id == user_id))
         return _doctor_of(rows[0]) if rows else None
 
-    async def change_doctor(
-        self, before: Doctor, after: Doctor, entry: Entry | None = None
-    ) -> bool:
+    async def change_doctor(self, before: Doctor, after: Doctor, entry: Entry | None) -> bool:
         """Replaces what is the profile's own if it still has the version of `before`."""
         statement = (
             update(doctor_profiles)
@@ -238,6 +246,22 @@ class Users(Logged):
     async def _page(self, statement: Select[Any], after: str, limit: int) -> Sequence[Row[Any]]:
         page = statement.where(_u.id > after).order_by(_u.id).limit(limit)
         return await self._database.fetch(page)
+
+
+def hold_account(connection: Connection, user_id: str) -> Credentials | None:
+    """An open account as it is now, and as it stays until the transaction ends.
+
+    Who changes an account, its password or its factor waits for that, and whoever holds it waits
+    for them. Others may hold it as well.
+    """
+    held = select(*USER_COLUMNS, _u.password_hash).where(_u.id == user_id, _OPEN)
+    row = connection.execute(held.with_for_update(read=True)).first()
+    return Credentials(user_of(row), row.password_hash) if row is not None else None
+
+
+def lock_account(connection: Connection, user_id: str) -> None:
+    """Waits for those who hold an account, and keeps it from others until the transaction ends."""
+    connection.execute(select(_u.id).where(_u.id == user_id).with_for_update())
 
 
 def check_other_admins(connection: Connection, user_id: str) -> None:
