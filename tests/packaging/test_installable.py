@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -126,3 +127,22 @@ async def test_the_gateway_installs_alone_and_serves(wheels: Path, tmp_path: Pat
     targets.write_text("{}")
     settings = {"GATEWAY_PORT": "0", "GATEWAY_TARGETS_FILE": str(targets)}
     assert await serve_and_ask(python, "gateway", "/v1/doctors", **settings) == 503
+
+
+async def test_jwtverify_installs_alone_and_its_readme_works(wheels: Path, tmp_path: Path) -> None:
+    await run(sys.executable, "-m", "venv", tmp_path / "env")
+    python = tmp_path / "env" / "bin" / "python"
+    constraints = tmp_path / "constraints.txt"
+    pins = (ROOT / "requirements" / "dev.txt").read_text()
+    constraints.write_text("\n".join(re.findall(r"^[\w.-]+==\S+", pins, re.MULTILINE)))
+    await pip(python, "install", "-q", "-c", constraints, wheel(wheels, "jwtverify"))
+    readme = (ROOT / "libs" / "jwtverify" / "README.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    ask = "print(asyncio.run(main('http://127.0.0.1:1/jwks', {token!r})))"
+    token = ".".join(
+        base64.urlsafe_b64encode(part.encode()).rstrip(b"=").decode()
+        for part in ('{"alg":"RS256","typ":"at+jwt","kid":"one"}', "{}", "signature")
+    )
+    for given, said in (("x", "401, because it is malformed"), (token, "503, because no key")):
+        program = f"import asyncio\n{example}\n{ask.format(token=given)}"
+        assert (await run(python, "-c", program)).decode().startswith(said)
