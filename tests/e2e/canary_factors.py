@@ -75,4 +75,4 @@ async def walk_passwords(
         await client.ok("POST", "/v1/auth/password-reset", {"email": email})
     reset = {"token": unknown, "new_password": new}
     await client.call("POST", "/v1/auth/password-reset/confirm", reset)
-    await client.call("POST", "/v1/auth/register/confirm", {"token": unknown})
+    await client.call("POST", "/v1/auth/register/confirm", {"token": unknown, "password": wrong})

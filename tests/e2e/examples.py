@@ -164,7 +164,7 @@ EXAMPLES: dict[str, Example] = {
     ),
     "POST /v1/auth/register/confirm": Example(
         target=lambda _: "/v1/auth/register/confirm",
-        body=lambda _: {"token": "unknown"},
+        body=lambda _: {"token": "unknown", "password": PASSWORD},
         refusals=("invalid_registration_token",),
     ),
     "POST /v1/auth/password": Example(

@@ -35,6 +35,10 @@ def registration(email: str, **fields: Any) -> dict[str, Any]:
     return {"email": email, "password": PASSWORD, "full_name": "Ana Silva", **fields}
 
 
+def confirmation(token: str, password: str = PASSWORD) -> dict[str, str]:
+    return {"token": token, "password": password}
+
+
 async def register(mailed: Mailed, email: str, *, count: int = 1, **fields: Any) -> str:
     await mailed.ask(REGISTER, registration(email, **fields))
     return await mailed.token(count)
@@ -49,7 +53,7 @@ async def test_the_account_lives_once_the_token_is_confirmed(mailed: Mailed) -> 
     }
     token = await register(mailed, "Ana@Example.org", **said)
     assert (await api.login("ana@example.org")).status == 401
-    response = await api.call("POST", CONFIRM, {"token": token})
+    response = await api.call("POST", CONFIRM, confirmation(token))
     assert response.status == 201
     user = await response.json()
     assert response.headers["Location"] == f"/v1/users/{user['id']}"
@@ -61,7 +65,20 @@ async def test_the_account_lives_once_the_token_is_confirmed(mailed: Mailed) -> 
     }.items() <= user.items()
     ana = await api.sign_in("ana@example.org")
     assert await api.ok("GET", "/v1/users/me", by=ana) == user
-    await api.refused(401, "invalid_registration_token", "POST", CONFIRM, {"token": token})
+    await api.refused(401, "invalid_registration_token", "POST", CONFIRM, confirmation(token))
+
+
+async def test_who_did_not_register_does_not_make_the_account_by_confirming(
+    mailed: Mailed, store: MySQLStore
+) -> None:
+    token = await register(mailed, "ana@example.org", password="a phrase of a thief")
+    body = confirmation(token, "a phrase of the owner")
+    await mailed.api.refused(401, "bad_credentials", "POST", CONFIRM, body)
+    assert await store.credentials("ana@example.org") is None
+    again = await register(mailed, "ana@example.org", count=2)
+    await mailed.api.ok("POST", CONFIRM, confirmation(again))
+    assert (await mailed.api.login("ana@example.org", "a phrase of a thief")).status == 401
+    assert (await mailed.api.login("ana@example.org")).status == 200
 
 
 async def test_what_is_mailed_has_nothing_that_was_typed(mailed: Mailed) -> None:
@@ -80,7 +97,7 @@ async def test_who_has_an_account_is_told_by_mail_alone(mailed: Mailed) -> None:
 
 async def mailed_patient(mailed: Mailed, email: str) -> str:
     token = await register(mailed, email)
-    await mailed.api.ok("POST", CONFIRM, {"token": token})
+    await mailed.api.ok("POST", CONFIRM, confirmation(token))
     return email
 
 
@@ -127,12 +144,14 @@ async def test_a_token_ends_after_a_day(
 ) -> None:
     token = await register(mailed, "ana@example.org")
     clock.advance(timedelta(hours=24))
-    await mailed.api.refused(401, "invalid_registration_token", "POST", CONFIRM, {"token": token})
+    await mailed.api.refused(
+        401, "invalid_registration_token", "POST", CONFIRM, confirmation(token)
+    )
     token = await register(mailed, "ana@example.org", count=2)
     clock.advance(timedelta(hours=23, minutes=59))
     # The first registration, and what it was counted by; the second is still good.
     assert await store.forget(clock()) == 1 + 2 * 2
-    await mailed.api.ok("POST", CONFIRM, {"token": token})
+    await mailed.api.ok("POST", CONFIRM, confirmation(token))
     assert await store.forget(clock()) == 0
 
 
@@ -145,7 +164,7 @@ async def test_of_many_who_confirm_at_once_one_does(
     other = await start(settings, clock, aiohttp_client, FakeMailer())
     token = await register(mailed, "ana@example.org")
     answers = await asyncio.gather(
-        *(one.api.call("POST", CONFIRM, {"token": token}) for one in (mailed, other) * 3)
+        *(one.api.call("POST", CONFIRM, confirmation(token)) for one in (mailed, other) * 3)
     )
     assert Counter(answer.status for answer in answers) == {201: 1, 401: 5}
 
@@ -155,9 +174,9 @@ async def test_an_address_taken_in_the_meantime_is_a_conflict(mailed: Mailed, ap
     second = await register(mailed, "ANA@example.org", count=2)
     third = await register(mailed, "bob@example.org", count=3)
     await api.ok("POST", REGISTER, registration("bob@example.org"))  # registers at once
-    await mailed.api.ok("POST", CONFIRM, {"token": first})
+    await mailed.api.ok("POST", CONFIRM, confirmation(first, "the first long phrase"))
     for token in (second, third):
-        await mailed.api.refused(409, "email_taken", "POST", CONFIRM, {"token": token})
+        await mailed.api.refused(409, "email_taken", "POST", CONFIRM, confirmation(token))
     assert (await api.login("ana@example.org", "the first long phrase")).status == 200
     assert (await api.login("ana@example.org")).status == 401
 
@@ -179,7 +198,7 @@ async def test_a_mailer_that_refuses_changes_no_answer(mailed: Mailed) -> None:
 
 @pytest.mark.parametrize("token", ["x", "é" * 43, "A" * 43, "a\nb"])
 async def test_what_was_never_mailed_is_no_token(api: Api, token: str) -> None:
-    await api.refused(401, "invalid_registration_token", "POST", CONFIRM, {"token": token})
+    await api.refused(401, "invalid_registration_token", "POST", CONFIRM, confirmation(token))
 
 
 def test_confirming_takes_mail() -> None:

@@ -214,9 +214,10 @@ class NewPasswordByToken(Wire):
 
 
 class RegistrationToken(Wire):
-    """A mailed token."""
+    """A mailed token, and the password that was registered."""
 
     token: Secret
+    password: Secret
 
 
 class RefreshToken(Wire):

@@ -279,6 +279,9 @@ class PendingStore(Protocol):
     ) -> None:
         """Stores what an account is to be once a token is confirmed."""
 
+    async def registered_hash(self, digest: str, now: datetime) -> str | None:
+        """The hash of the password that a registration was made with; None if there is none."""
+
     async def use_registration(
         self, digest: str, user_id: str, now: datetime, entry: Entry
     ) -> User | None:

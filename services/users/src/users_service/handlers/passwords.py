@@ -45,6 +45,9 @@ async def confirm_reset(call: Call[schemas.NewPasswordByToken, NoQuery]) -> web.
     return no_content()
 
 
+@in_line
 async def confirm_registration(call: Call[schemas.RegistrationToken, NoQuery]) -> web.Response:
     """POST /v1/auth/register/confirm."""
-    return created(await use_cases(call).registrations.confirm(call.body.token, origin_of(call)))
+    body = call.body
+    user = await use_cases(call).registrations.confirm(body.token, body.password, origin_of(call))
+    return created(user)

@@ -17,8 +17,16 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
         access=anyone("who has a token that was mailed"),
         summary="Confirm a registration: the account lives from then on",
         body=schemas.RegistrationToken,
+        description="The password is the one that was registered: a registration made by another "
+        "for one's own address can't be confirmed by mistake.",
         answers={201: schemas.User},
-        problems=(errors.InvalidRegistrationTokenError, errors.EmailTakenError, *DATABASE),
+        problems=(
+            errors.BadCredentialsError,
+            errors.EmailTakenError,
+            errors.InvalidRegistrationTokenError,
+            errors.TooBusyError,
+            *DATABASE,
+        ),
     ),
     Operation(
         method="POST",

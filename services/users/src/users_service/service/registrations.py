@@ -15,7 +15,7 @@ from users_service.domain.mails import (
 )
 from users_service.domain.sessions import token_digest
 from users_service.domain.users import User, email_key
-from users_service.errors import InvalidRegistrationTokenError
+from users_service.errors import BadCredentialsError, InvalidRegistrationTokenError
 from users_service.service.accounts import NewAccount, check_new_account, made_account
 from users_service.service.audit import Audit
 from users_service.service.mails import Mails
@@ -65,19 +65,28 @@ class Registrations:
         else:
             self.mails.send(found.user.email, registered_letter(base))
 
-    async def confirm(self, token: str, origin: Origin) -> User:
+    async def confirm(self, token: str, password: str, origin: Origin) -> User:
         """The account that a mailed token stands for; the token is spent by that.
+
+        The token shows whose the address is, the password that it was they who registered: else
+        somebody could register another's address, and have the account once its owner confirms.
 
         Raises:
             InvalidRegistrationTokenError
+            BadCredentialsError: it isn't the password that was registered; the token stays good.
             EmailTakenError: the address has got an account in the meantime.
         """
-        now = self.clock()
+        now, digest = self.clock(), token_digest(token)
+        registered = await self.store.registered_hash(digest, now)
+        if registered is None:
+            raise InvalidRegistrationTokenError("register again")
+        if not await self.passwords.verify(registered, password):
+            raise BadCredentialsError("it is not the password that was registered")
         user_id = new_id(now)
         made = self.audit.entry(
             Action.ACCOUNT_MADE, origin, user_id, details="role=patient mailed_token"
         )
-        user = await self.store.use_registration(token_digest(token), user_id, now, made)
+        user = await self.store.use_registration(digest, user_id, now, made)
         if user is None:
             raise InvalidRegistrationTokenError("register again")
         return user

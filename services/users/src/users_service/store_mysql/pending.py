@@ -116,6 +116,12 @@ class Pending(Part):
         }
         await self._database.execute(insert(registrations), row)
 
+    async def registered_hash(self, digest: str, now: datetime) -> str | None:
+        """The hash of the password that a registration was made with."""
+        statement = select(_r.password_hash).where(_r.token_digest == digest, _r.expires_at > now)
+        rows = await self._database.fetch(statement)
+        return str(rows[0][0]) if rows else None
+
     async def use_registration(
         self, digest: str, user_id: str, now: datetime, entry: Entry
     ) -> User | None:
