@@ -128,7 +128,8 @@ def registration_letter(base: str, token: str) -> Letter:
         "Somebody, you we hope, wants to register with this e-mail address.\n\n"
         f"Open {base}/confirm-registration#token={token}\n\n"
         f"or enter this code where you registered: {token}\n\n"
-        "You are asked for the password that you registered with. It is good once, for 24 hours. If it wasn't you, do nothing: there will be no account.\n",
+        "You are asked for the password that you registered with. The code is good once, for 24 "
+        "hours. If it wasn't you, do nothing: there will be no account.\n",
     )
 
 
