@@ -95,6 +95,7 @@ def _seeded_random() -> None:
     random.seed(SEED)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # A folder is one lane's, with the servers that its tests share; those that take longest first.
     folders = {item: item.path.relative_to(TESTS).parts[0] for item in items}
