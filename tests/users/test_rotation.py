@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -305,10 +306,19 @@ async def test_the_only_usable_key_stays(
     assert [key.retired_at is None for key in await store.signing_keys()].count(True) == 1
 
 
-async def test_of_two_rotations_at_once_one_wins(store: MySQLStore, rotation: Rotation) -> None:
+async def test_of_two_rotations_at_once_one_wins(
+    store: MySQLStore, rotation: Rotation, clock: FakeClock
+) -> None:
+    both_have_looked = threading.Barrier(2)
+
+    def generate() -> rsa.RSAPrivateKey:
+        both_have_looked.wait(30)
+        return rotation._generate()
+
+    racing = Rotation(store, OWN_SEALING, clock, generate)
     for at_once in (False, True):
         outcomes = await asyncio.gather(
-            *(rotation.rotate(at_once=at_once) for _ in range(2)), return_exceptions=True
+            *(racing.rotate(at_once=at_once) for _ in range(2)), return_exceptions=True
         )
         assert sorted(isinstance(one, SigningKey) for one in outcomes) == [False, True]
         [refused] = [one for one in outcomes if not isinstance(one, SigningKey)]

@@ -13,7 +13,9 @@ which is a fifth of its cost, and load the ORM: 6 MiB in every instance for noth
 import asyncio
 import random
 import sqlite3
+import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -42,6 +44,7 @@ IDLE_SECONDS: Final = 5.0  # a connection that sat longer is asked whether it st
 RECYCLE_SECONDS: Final = 1800  # below any server's wait_timeout
 CONNECT_SECONDS: Final = 3
 STATEMENT_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 2.0
 LOCK_SECONDS: Final = 5.0  # for which SQLite waits for another that writes
 _TRIES: Final = 5
 _JOURNAL_PAUSE: Final = 0.05  # seconds
@@ -163,6 +166,9 @@ class Database:
         # newcomers overtake those who wait, some of them for seconds.
         self._turns = asyncio.Semaphore(pool_size)
         self._waiting = 0
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", self._note_thread)
         # SQLite has one writer at a time, and lets those who wait try again now and then: under
         # load some would never get it. Here they get it in order of arrival; only other processes
         # are met in the database itself.
@@ -173,6 +179,14 @@ class Database:
     async def close(self) -> None:
         """Closes all connections."""
         await greenlet_spawn(self._engine.dispose)
+        # One that was given up in the middle of a statement is being closed by its own thread,
+        # which tells the loop: so that must go on until then.
+        for thread in list(self._threads):
+            await asyncio.to_thread(thread.join, CLOSE_SECONDS)
+
+    def _note_thread(self, connection: Any, _record: Any) -> None:
+        """Of SQLite every connection has one."""
+        self._threads.add(connection.driver_connection._thread)
 
     async def fetch(
         self, statement: Executable, parameters: Parameters = None
