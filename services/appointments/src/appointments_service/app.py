@@ -11,7 +11,7 @@ from prometheus_client import Counter
 
 from appointments_service import __version__
 from appointments_service.directory_users import UsersDirectory
-from appointments_service.handlers import BOOKINGS, CLINIC, CLOCK, ERASING, SCHEDULES
+from appointments_service.handlers.common import BOOKINGS, CLINIC, CLOCK, ERASING, SCHEDULES
 from appointments_service.routes import OPERATIONS, PROBLEMS
 from appointments_service.service.bookings import CHANGES, Bookings
 from appointments_service.service.erasing import Erasing
