@@ -46,6 +46,7 @@ POST /v1/appointments
 GET /v1/appointments
 GET /v1/appointments/{id}
 GET /v1/appointments/{id}/history
+POST /v1/appointments/series
 POST /v1/appointments/{id}/reschedule
 POST /v1/appointments/{id}/cancel
 POST /v1/appointments/{id}/check-in

@@ -1,7 +1,10 @@
 """What can go wrong with schedules and appointments, in the domain's words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
+
+from servicekit.wire import format_instant
 
 
 class AppointmentsError(Exception):
@@ -106,6 +109,18 @@ class PatientBusyError(NotBookableError):
     """Another appointment of the patient holds the time."""
 
     code = "patient_busy"
+
+
+class SeriesConflictError(AppointmentsError):
+    """Some appointments of a series can't be, so none is.
+
+    Args:
+        conflicts: the start of each of them, and the code that booking it would answer.
+    """
+
+    def __init__(self, conflicts: Iterable[tuple[datetime, str]]) -> None:
+        shown = [{"starts_at": format_instant(start), "code": code} for start, code in conflicts]
+        super().__init__("some of the times can't be booked", members={"conflicts": shown})
 
 
 class SameTimeError(AppointmentsError):

@@ -8,6 +8,7 @@ from appointments_service.errors import InvalidFieldError
 from appointments_service.handlers.common import (
     BOOKINGS,
     CLINIC,
+    SERIES,
     actor_of,
     appointment_answer,
     done_answer,
@@ -32,6 +33,7 @@ async def book(call: Call[schemas.NewAppointment, NoQuery]) -> web.Response:
         patient_id=body.patient_id,
         starts_at=body.starts_at,
         reason=body.reason,
+        override=body.override,
         idempotency=idempotency_of(call, 201),
     )
     return done_answer(done, 201)
@@ -88,7 +90,12 @@ async def get_history(call: Call[Nothing, NoQuery]) -> web.Response:
 
 
 async def cancel(call: Call[schemas.Cancellation, NoQuery]) -> web.Response:
-    """Gives the time back."""
+    """Gives the time back, also that of all later ones of the series if that is asked for."""
+    if call.body.series is not None:
+        cancelled = await call.request.app[SERIES].cancel_remaining(
+            actor_of(call.caller), call.path["id"], call.if_match, call.body.reason
+        )
+        return appointment_answer(cancelled, 200)
     changed = await call.request.app[BOOKINGS].change_status(
         actor_of(call.caller), call.path["id"], Status.CANCELLED, call.if_match, call.body.reason
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from appointments_service.routes import appointments, erasures, schedules
+from appointments_service.routes import appointments, erasures, schedules, series
 from appointments_service.routes.problems import PROBLEMS
 from servicekit.operations import AnyOperation
 
@@ -12,5 +12,6 @@ __all__ = ["OPERATIONS", "PROBLEMS"]
 OPERATIONS: Final[Sequence[AnyOperation]] = (
     *schedules.OPERATIONS,
     *appointments.OPERATIONS,
+    *series.OPERATIONS,
     *erasures.OPERATIONS,
 )

@@ -20,6 +20,8 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
         handler=appointments.book,
         access=people(note="patients for themselves, doctors into their own schedule, staff"),
         summary="Book a time",
+        description="An override, which only the staff may give, takes the time whoever else holds "
+        "it; only over another override it is refused.",
         body=schemas.NewAppointment,
         answers={201: schemas.Appointment},
         problems=(
@@ -87,6 +89,8 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
         handler=appointments.cancel,
         access=_INVOLVED,
         summary="Give the time back",
+        description="With `series`, also that of all later ones of its series that are booked: all "
+        "of them or none.",
         body=schemas.Cancellation,
         answers={200: schemas.Appointment},
         problems=(errors.WrongStatusError, *STORE),

@@ -32,6 +32,9 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
     errors.MisalignedError: Problem(422, "misaligned", "No appointment starts at this time"),
     errors.SlotTakenError: Problem(409, "slot_taken", "The time is taken"),
     errors.PatientBusyError: Problem(409, "patient_busy", "The patient has another appointment"),
+    errors.SeriesConflictError: Problem(
+        409, "series_conflict", "Some appointments of the series can't be"
+    ),
     errors.SameTimeError: Problem(422, "same_time", "The appointment is at this time already"),
     errors.WrongStatusError: Problem(409, "wrong_status", "The status does not allow this"),
     errors.TooManyMovesError: Problem(

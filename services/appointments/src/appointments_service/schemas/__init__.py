@@ -28,6 +28,7 @@ from appointments_service.schemas.schedules import (
     Slot,
     Slots,
 )
+from appointments_service.schemas.series import NewSeries, Series
 
 __all__ = [
     "Appointment",
@@ -45,11 +46,13 @@ __all__ = [
     "NewAppointment",
     "NewOverride",
     "NewSchedule",
+    "NewSeries",
     "Override",
     "OverrideFilter",
     "OverrideList",
     "Reschedule",
     "Schedule",
+    "Series",
     "Slot",
     "Slots",
 ]

@@ -1,7 +1,7 @@
 """Appointments on the wire: as they are booked, changed, shown and looked for."""
 
 from datetime import datetime, time, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints
@@ -16,12 +16,17 @@ Text = Annotated[str, StringConstraints(max_length=1000)]
 
 
 class NewAppointment(Wire):
-    """A booking. Doctors and staff name the patient."""
+    """A booking. Doctors and staff name the patient.
+
+    With `override`, which only the staff may give and must give a reason for, the time is taken
+    whoever else holds it, and whatever the hours, the notice and the horizon say.
+    """
 
     doctor_id: Id
     starts_at: Instant
     reason: Text | None = None
     patient_id: Id | None = None
+    override: bool = False
 
 
 class Reschedule(Wire):
@@ -31,9 +36,12 @@ class Reschedule(Wire):
 
 
 class Cancellation(Wire):
-    """Why, if anybody wants to say."""
+    """Why, if anybody wants to say, and what: with `series`, all later ones of it that are booked,
+    too, in one go.
+    """
 
     reason: Text | None = None
+    series: Literal["remaining"] | None = None
 
 
 class Appointment(Wire):
@@ -54,6 +62,7 @@ class Appointment(Wire):
     updated_at: Instant
     cancelled_by: str | None
     override: bool
+    series_id: str | None
 
     @classmethod
     def of(cls, appointment: appointments.Appointment) -> "Appointment":
@@ -74,6 +83,7 @@ class Appointment(Wire):
             updated_at=appointment.updated_at,
             cancelled_by=appointment.cancelled_by,
             override=appointment.override,
+            series_id=appointment.series_id,
         )
 
 

@@ -10,6 +10,7 @@ from appointments_service.store_dynamodb import items
 from appointments_service.store_dynamodb.calls import OnTable
 from appointments_service.store_dynamodb.items import Item
 from appointments_service.store_dynamodb.queries import FILTERED_READ, selection_query, start_key
+from appointments_service.store_dynamodb.table import BY_START
 
 
 class Reading(OnTable):
@@ -49,6 +50,22 @@ class Reading(OnTable):
         """One appointment, consistently."""
         item = await self._get(patient_id, key)
         return items.appointment_of(item) if item is not None and "doctor_id" in item else None
+
+    async def read_series(
+        self, patient_id: str, series_id: str, since: datetime
+    ) -> list[Appointment]:
+        """The appointments of a series that start from `since` on, consistently, in order."""
+        found = await self._query_all(
+            IndexName=BY_START,
+            KeyConditionExpression="user_id = :owner AND starts_at >= :since",
+            FilterExpression="series_id = :series",
+            ExpressionAttributeValues={
+                ":owner": {"S": patient_id},
+                ":since": {"S": items.instant(since)},
+                ":series": {"S": series_id},
+            },
+        )
+        return [items.appointment_of(item) for item in found]
 
     async def read_answer(self, caller_id: str, key: str, now: datetime) -> StoredAnswer | None:
         """The answer stored under an idempotency key, if it is still good."""

@@ -1,11 +1,13 @@
 """A change as one transaction: sent, judged, and sent again where that is what it takes."""
 
 from collections.abc import Mapping
+from typing import NoReturn
 
 from appointments_service.errors import NotBookableError, PatientBusyError, SlotTakenError
 from appointments_service.store import (
     AnsweredBeforeError,
     AppointmentChangedError,
+    ExtraRefusedError,
     ScheduleChangedError,
     Write,
 )
@@ -23,7 +25,7 @@ from appointments_service.store_dynamodb.transactions import (
 from servicekit.aws import classify_codes
 
 # What a cancelled transaction says first, if several of its parts were refused.
-_WEIGHT: tuple[Kind, ...] = ("record", "schedule", "appointment", "doctor", "patient")
+_WEIGHT: tuple[Kind, ...] = ("record", "schedule", "appointment", "extra", "doctor", "patient")
 
 
 class Writing(Reading):
@@ -63,32 +65,33 @@ class Writing(Reading):
         if not set(codes) & {REFUSED, *TRANSIENT}:
             raise unexpected(codes)
         judged = list(zip(parts, codes, strict=True))
-        if in_doubt and write.record is None:
-            after = write.after
+        if in_doubt and write.record is None and write.changes:
+            after = write.changes[0].after  # the others are as it is: all were written, or none
             refused = any(part.kind == "appointment" and code == REFUSED for part, code in judged)
             if refused and await self.read_appointment(after.patient_id, after.key) == after:
                 return True
         for kind in _WEIGHT:
             of_kind = [(part, code) for part, code in judged if part.kind == kind]
             failed = [part for part, code in of_kind if code == REFUSED]
-            if failed and not all(part.replaces for part in failed):
-                await self._refuse(write, kind)
+            lasting = [part for part in failed if not part.replaces]
+            if lasting:
+                await self._refuse(write, lasting[0])
             if failed or any(code in TRANSIENT for _, code in of_kind):
                 break
         return False
 
-    async def _refuse(self, write: Write, kind: Kind) -> None:
-        """Raises what it means that a part of this kind was refused; returns if nothing lasting."""
-        if kind == "record":
+    async def _refuse(self, write: Write, part: Part) -> None:
+        """Raises what it means that this part was refused; returns if nothing lasting."""
+        if part.kind == "record":
             await self._raise_answer(write)
-        elif kind == "schedule":
+        elif part.kind == "schedule":
             raise ScheduleChangedError
-        elif kind == "appointment":
+        elif part.kind == "appointment":
             raise AppointmentChangedError
-        elif kind == "doctor":
-            raise SlotTakenError("another appointment of the doctor holds the time")
-        elif kind == "patient":
-            raise PatientBusyError("another appointment of the patient holds the time")
+        elif part.extra is not None:
+            raise ExtraRefusedError(part.extra)
+        elif part.kind in ("doctor", "patient"):
+            _raise_taken(part.kind)
 
     async def _raise_answer(self, write: Write) -> None:
         record = write.record
@@ -99,14 +102,14 @@ class Writing(Reading):
 
     async def _turn_away(self, write: Write, changes: list[DayChange], in_doubt: bool) -> None:
         """After a conflict: a read tells a loser more cheaply than another transaction would."""
-        taking = [change for change in changes if change.take]
+        taking = [change for change in changes if change.take or change.take_over]
         if not taking:
             return
         days = await self._read_days(taking)
         for change in taking:
-            if days[change.partition, change.day].taken & change.take & ~change.give:
+            if change.excluded_by(days[change.partition, change.day]):
                 if await self._stands(write, in_doubt):
-                    await self._refuse(write, change.kind)
+                    _raise_taken(change.kind)
                 return
 
     async def _stands(self, write: Write, in_doubt: bool) -> bool:
@@ -117,17 +120,20 @@ class Writing(Reading):
         attempt whose answer was lost (`in_doubt`).
         """
         await self._raise_answer(write)
-        before, after = write.before, write.after
-        doctor = items.doctor_partition(after.doctor_id)
-        keys = [items.key(doctor, items.SCHEDULE_KEY), items.key(after.patient_id, after.key)]
-        found = {item["user_id"]["S"]: item for item in await self._get_many(keys)}
-        versions = {partition: int(item["version"]["N"]) for partition, item in found.items()}
-        present = found.get(after.patient_id)
-        if in_doubt and present is not None and items.appointment_of(present) == after:
-            return False
-        if versions.get(after.patient_id) != (before.version if before else None):
-            raise AppointmentChangedError
-        if versions.get(doctor) != write.schedule_version:
+        schedule = items.doctor_partition(write.doctor_id), items.SCHEDULE_KEY
+        places = [(one.after.patient_id, one.after.key) for one in write.changes]
+        found = {
+            (item["user_id"]["S"], item["appointment_id"]["S"]): item
+            for item in await self._get_many([items.key(*place) for place in (schedule, *places)])
+        }
+        versions = {place: int(item["version"]["N"]) for place, item in found.items()}
+        for place, one in zip(places, write.changes, strict=True):
+            present = found.get(place)
+            if in_doubt and present is not None and items.appointment_of(present) == one.after:
+                return False
+            if versions.get(place) != (one.before.version if one.before else None):
+                raise AppointmentChangedError
+        if write.schedule_version not in (None, versions.get(schedule)):
             raise ScheduleChangedError
         return True
 
@@ -137,3 +143,9 @@ class Writing(Reading):
         for item in await self._get_many(keys):
             days[item["user_id"]["S"], items.day_of(item)] = items.state_of(item)
         return days
+
+
+def _raise_taken(kind: Kind) -> NoReturn:
+    if kind == "doctor":
+        raise SlotTakenError("another appointment of the doctor holds the time")
+    raise PatientBusyError("another appointment of the patient holds the time")
