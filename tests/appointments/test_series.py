@@ -142,11 +142,19 @@ async def test_who_may_and_what_is_refused(suite: Suite) -> None:
     ):
         assert (await ask(suite, headers=who, patient_id="ana")).status == expected
     assert (await ask(suite, headers=suite.admin())).status == 422
-    for bad in ({"count": 13}, {"count": 0}, {"every_weeks": 0}, {"every_weeks": 53}):
+    limits: tuple[dict[str, Any], ...] = (
+        {"count": 13},
+        {"count": 0},
+        {"every_weeks": 0},
+        {"every_weeks": 53},
+    )
+    for bad in limits:
         assert (await ask(suite, **bad)).status == 422
-    for name, body in (("unknown_doctor", {"doctor_id": "nobody"}),):
-        answer = await ask(suite, **body)
-        assert (answer.status, (await answer.json())["code"]) == (422, name)
+    unknown = await ask(suite, doctor_id="nobody")
+    assert (unknown.status, (await unknown.json())["code"]) == (422, "unknown_doctor")
+    suite.users.add_doctor("idle")
+    idle = await ask(suite, doctor_id="idle")
+    assert (idle.status, (await idle.json())["code"]) == (422, "doctor_unavailable")
 
 
 async def test_twelve_over_midnight_are_one_call(
