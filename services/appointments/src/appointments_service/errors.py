@@ -1,10 +1,8 @@
 """What can go wrong with schedules and appointments, in the domain's words."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
-
-from servicekit.wire import format_instant
 
 
 class AppointmentsError(Exception):
@@ -119,8 +117,12 @@ class SeriesConflictError(AppointmentsError):
     """
 
     def __init__(self, conflicts: Iterable[tuple[datetime, str]]) -> None:
-        shown = [{"starts_at": format_instant(start), "code": code} for start, code in conflicts]
+        shown = [{"starts_at": _utc(start), "code": code} for start, code in conflicts]
         super().__init__("some of the times can't be booked", members={"conflicts": shown})
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
 class SameTimeError(AppointmentsError):
