@@ -26,6 +26,19 @@ async def test_a_reason_that_has_vanished_is_no_reason(
     assert faulty.calls == [WRITE, "batch_get_item", WRITE]
 
 
+async def test_a_conflict_is_tried_again(make_suite: MakeSuite, faulty: FaultyClient) -> None:
+    suite = await make_suite(faulty)
+    await suite.set_hours()
+    faulty.fail(WRITE, before=cancelled(*MET))
+    await made(suite, count=2)
+    # Who loses is turned away by a read, and then told of all that is in the way.
+    faulty.fail(WRITE, before=cancelled(*MET))
+    assert await conflicts(await ask(suite, count=2, patient="other")) == [
+        ("2026-03-03T09:00:00Z", "slot_taken"),
+        ("2026-03-10T09:00:00Z", "slot_taken"),
+    ]
+
+
 async def test_reasons_that_come_and_go_without_end_are_an_honest_503(
     make_suite: MakeSuite, faulty: FaultyClient
 ) -> None:
