@@ -147,6 +147,18 @@ async def test_whoever_ends_first_gives_back_only_its_own(suite: Suite) -> None:
     assert (await audited(suite)).breaches == []
 
 
+async def test_it_lives_as_any_does(suite: Suite) -> None:
+    await suite.set_hours()
+    await suite.booked(NINE)
+    over = await made(suite)
+    for verb, status in (("check-in", "checked_in"), ("complete", "completed")):
+        answer = await act(suite, over, verb)
+        changed = await answer.json()
+        assert (changed["status"], changed["override"]) == (status, True)
+    assert await code_of(await override(suite, patient="second")) == (409, "slot_taken")
+    assert (await audited(suite)).breaches == []
+
+
 async def test_moved_it_takes_its_new_time_as_any_does(suite: Suite) -> None:
     await suite.set_hours()
     await suite.booked(NINE)
