@@ -46,6 +46,7 @@ NARROWER: Final[Mapping[str, tuple[str, ...]]] = {
     f"PUT {_SCHEDULE}/overrides/{{date}}": _OWN_DOCTOR,
     f"DELETE {_SCHEDULE}/overrides/{{date}}": _OWN_DOCTOR,
     "POST /v1/appointments": _NAMED,
+    "POST /v1/appointments/series": _NAMED,
     "GET /v1/appointments": _NAMED,
     f"GET {_APPOINTMENT}": _INVOLVED,
     f"GET {_APPOINTMENT}/history": _INVOLVED,

@@ -29,7 +29,7 @@ from appointments_service.domain.appointments import Actor, Party, booked
 from appointments_service.domain.availability import Slot
 from appointments_service.domain.buckets import claims_of
 from appointments_service.domain.tallies import difference
-from appointments_service.store import Write
+from appointments_service.store import Changed, Write
 from appointments_service.store_dynamodb import create_table
 from appointments_service.store_dynamodb.transactions import parts_of
 from servicekit.aws import open_client
@@ -204,7 +204,8 @@ def _actions(start: datetime) -> list[dict[str, Any]]:
         now=now,
     )
     tallies = difference(None, made, ZoneInfo("UTC"))
-    actions = [part.action for part in parts_of(TABLE, Write(None, made, 1, tallies, None), {})]
+    write = Write(made.doctor_id, (Changed(None, made),), 1, tallies, None)
+    actions = [part.action for part in parts_of(TABLE, write, {})]
     # The check of the schedule's version, on the schedule that there is.
     actions[-1]["ConditionCheck"]["Key"]["user_id"]["S"] = "doctor#booker"
     return actions

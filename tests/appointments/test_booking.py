@@ -33,6 +33,7 @@ async def test_a_patient_books_an_open_time(suite: Suite) -> None:
         "updated_at": "2026-03-02T08:00:00Z",
         "cancelled_by": None,
         "override": False,
+        "series_id": None,
     }
     assert answer.headers["ETag"] == '"1"'
     read = await suite.client.get(f"/v1/appointments/{made['id']}", headers=suite.patient())

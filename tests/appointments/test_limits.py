@@ -60,13 +60,15 @@ class Recorder:
     def __init__(self, client: Any) -> None:
         self._client = client
         self.checked = 0
+        self.most = 0
 
     def __getattr__(self, operation: str) -> Any:
         return getattr(self._client, operation)
 
     async def transact_write_items(self, **arguments: Any) -> Any:
         check(arguments["TransactItems"])
-        assert len(arguments["TransactItems"]) <= 100
+        self.most = max(self.most, len(arguments["TransactItems"]))
+        assert self.most <= 100
         self.checked += 1
         return await self._client.transact_write_items(**arguments)
 
@@ -94,3 +96,36 @@ async def test_a_doctor_with_the_longest_slots_can_be_booked_and_moved(
     answer = await suite.book("2026-03-04T04:00:00Z", patient="other")
     assert (answer.status, (await answer.json())["code"]) == (409, "slot_taken")
     assert recorder.checked >= 5
+
+
+async def test_the_longest_series_of_the_longest_slots(
+    make_suite: MakeSuite, dynamodb: Any
+) -> None:
+    recorder = Recorder(dynamodb)
+    suite = await make_suite(recorder)
+    await suite.set_hours(
+        timezone="Asia/Kolkata",  # from 04:00 to 08:00 there, a day of UTC ends
+        weekly={"wed": [{"start": "00:00", "end": "24:00"}]},
+        slot_minutes=240,
+        buffer_before_minutes=60,
+        buffer_after_minutes=60,
+    )
+    answer = await suite.client.post(
+        "/v1/appointments/series",
+        json={
+            "doctor_id": "doc",
+            "starts_at": "2026-03-03T22:30:00Z",
+            "every_weeks": 1,
+            "count": 12,
+            "reason": "x" * 1000,
+        },
+        headers={**suite.patient(), "Idempotency-Key": "one"},
+    )
+    assert answer.status == 201, await answer.text()
+    items = (await answer.json())["items"]
+    # Two days of each calendar, the appointment and the tally, each twelve times; key and schedule.
+    assert recorder.most == 12 * 6 + 2
+    path = f"/v1/appointments/{items[0]['id']}/cancel"
+    ended = await suite.client.post(path, json={"series": "remaining"}, headers=suite.patient())
+    assert ended.status == 200
+    assert recorder.most == 12 * 6 + 2

@@ -95,6 +95,16 @@ def _booking(desk: Desk) -> dict[str, Any]:
     }
 
 
+def _series(desk: Desk) -> dict[str, Any]:
+    return {**_booking(desk), "starts_at": at(6, 0), "every_weeks": 1, "count": 2}
+
+
+async def _cancel_series(clinic: Clinic, desk: Desk, answer: Answer) -> None:
+    first = answer.json["items"][0]["id"]
+    target, body = f"/v1/appointments/{first}/cancel", {"series": "remaining"}
+    await clinic.client.ok("POST", target, body, token=desk.patient.token)
+
+
 def _file(desk: Desk) -> dict[str, Any]:
     return {
         "appointment_id": desk.appointment,
@@ -266,6 +276,14 @@ EXAMPLES: dict[str, Example] = {
         caller=admin_of,
         read_back=lambda desk, made: (f"/v1/appointments/{made['id']}", desk.doctor),
         undo=_cancel,
+        fields_of=_WHO,
+    ),
+    "POST /v1/appointments/series": Example(
+        target=lambda _: "/v1/appointments/series",
+        body=_series,
+        caller=admin_of,
+        read_back=lambda desk, made: (f"/v1/appointments/{made['items'][0]['id']}", desk.doctor),
+        undo=_cancel_series,
         fields_of=_WHO,
     ),
     "POST /v1/appointments/{id}/reschedule": Example(

@@ -46,6 +46,7 @@ POST /v1/appointments
 GET /v1/appointments
 GET /v1/appointments/{id}
 GET /v1/appointments/{id}/history
+POST /v1/appointments/series
 POST /v1/appointments/{id}/reschedule
 POST /v1/appointments/{id}/cancel
 POST /v1/appointments/{id}/check-in
@@ -126,6 +127,7 @@ async def test_another_method_is_refused_and_the_right_ones_named(
     fixed = {"/v1/users/me": {"DELETE", "GET", "PATCH"}, "/v1/users/audit": {"GET"}}
     for target in fixed:
         by_path[target] |= by_path[f"/v1/users/{AN_ID}"]
+    by_path["/v1/appointments/series"] |= by_path[f"/v1/appointments/{AN_ID}"]
     by_path[f"/v1/files/erasures/{AN_ID}"] |= by_path[f"/v1/files/{AN_ID}/{AN_ID}"]
     for target, allowed in by_path.items():
         for method in {*map(str.upper, METHODS), "OPTIONS", "PROPFIND"} - allowed:

@@ -135,8 +135,9 @@ async def check_stored(
         return
     target, reader = read_back(desk, answer.json)
     later = await clinic.client.ok("GET", target, token=reader.token)
+    at_once = answer.json.get("file", answer.json)
+    at_once = at_once.get("items", [at_once])[0]
     for (field,) in fields - {("password",)}:
-        at_once = answer.json.get("file", answer.json)
         assert at_once[field] == text, (operation.name, field, text)
         assert later[field] == text, (operation.name, field, text)
     if ("password",) in fields:

@@ -1,6 +1,6 @@
 """Errors on the wire: problem documents (RFC 9457) with a stable `code` to program against.
 
-A service's domain errors carry no HTTP status. Its `routes.py` maps each of them to a `Problem`;
+A service's domain errors carry no HTTP status. Its routes map each of them to a `Problem`;
 what HTTP itself can go wrong with is listed here, once for all services.
 """
 

@@ -11,12 +11,23 @@ from prometheus_client import Counter
 
 from appointments_service import __version__
 from appointments_service.directory_users import UsersDirectory
-from appointments_service.handlers import BOOKINGS, CLINIC, CLOCK, ERASING, SCHEDULES
+from appointments_service.handlers.common import (
+    BOOKINGS,
+    CLINIC,
+    CLOCK,
+    ERASING,
+    SCHEDULES,
+    SERIES,
+)
 from appointments_service.routes import OPERATIONS, PROBLEMS
-from appointments_service.service.bookings import CHANGES, Bookings
+from appointments_service.service.answers import Answers
+from appointments_service.service.bookings import Bookings
+from appointments_service.service.changes import CHANGES, Changes
 from appointments_service.service.erasing import Erasing
 from appointments_service.service.hours import HoursCache
+from appointments_service.service.parties import Parties
 from appointments_service.service.schedules import Schedules
+from appointments_service.service.series import SeriesOfAppointments
 from appointments_service.settings import Settings
 from appointments_service.store import AppointmentStore
 from appointments_service.store_dynamodb import DynamoDBStore
@@ -97,9 +108,10 @@ def create_app(
             app[CLINIC] = clinic
             app[CLOCK] = clock
             app[SCHEDULES] = Schedules(store, directory, hours, clock)
-            app[BOOKINGS] = Bookings(
-                store, directory, hours, clock, new_id, clinic, _counted_changes(app)
-            )
+            changes = Changes(store, clock, clinic, _counted_changes(app))
+            booking = (changes, Answers(store, clock), Parties(directory), hours, new_id)
+            app[BOOKINGS] = Bookings(*booking)
+            app[SERIES] = SeriesOfAppointments(*booking)
             app[ERASING] = Erasing(store, clock)
             app[HEALTH].checks["dynamodb"] = store.ping
             yield

@@ -1,6 +1,7 @@
 """What can go wrong with schedules and appointments, in the domain's words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -106,6 +107,22 @@ class PatientBusyError(NotBookableError):
     """Another appointment of the patient holds the time."""
 
     code = "patient_busy"
+
+
+class SeriesConflictError(AppointmentsError):
+    """Some appointments of a series can't be, so none is.
+
+    Args:
+        conflicts: the start of each of them, and the code that booking it would answer.
+    """
+
+    def __init__(self, conflicts: Iterable[tuple[datetime, str]]) -> None:
+        shown = [{"starts_at": _utc(start), "code": code} for start, code in conflicts]
+        super().__init__("some of the times can't be booked", members={"conflicts": shown})
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
 class SameTimeError(AppointmentsError):

@@ -13,11 +13,15 @@ from appointments_service.domain.tallies import TallyKey
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """The first answer to a request with an idempotency key, to be given again byte for byte."""
+    """The first answer to a request with an idempotency key, to be given again byte for byte.
+
+    Attributes:
+        version: of what it shows, None where that is more than one thing.
+    """
 
     status: int
     body: bytes
-    version: int
+    version: int | None
     request_hash: str
 
 
@@ -47,22 +51,82 @@ class CalendarView:
     patient_busy: Claims
 
 
+class Holder(Protocol):
+    """Whatever holds time of a doctor and a patient: an appointment, or an offer of its time."""
+
+    @property
+    def doctor_id(self) -> str:
+        """Whose calendar the doctor's claims are on."""
+
+    @property
+    def patient_id(self) -> str:
+        """Whose calendar the patient's claims are on."""
+
+    @property
+    def doctor_claims(self) -> Claims:
+        """The doctor's buckets, with the buffers."""
+
+    @property
+    def patient_claims(self) -> Claims:
+        """The patient's buckets."""
+
+    @property
+    def override(self) -> bool:
+        """Whether the claims may lie over others', and so are kept apart from them."""
+
+
+class Extra:
+    """What else changes with appointments, in the same transaction.
+
+    Each kind is a small frozen dataclass of its own. How the store writes it is registered with
+    the store (`extra_action` of `store_dynamodb`). Its guard, if it has one, is in that action:
+    refused, the whole write is, with ExtraRefusedError.
+    """
+
+    __slots__ = ()
+
+    @property
+    def gives(self) -> Holder | None:
+        """Whose time it gives back, if it did hold some."""
+        return None
+
+    @property
+    def takes(self) -> Holder | None:
+        """Whose time it takes, if it is to hold some."""
+        return None
+
+
 @dataclass(frozen=True, slots=True)
-class Write:
-    """One change of one appointment, to happen entirely or not at all.
+class Changed:
+    """What becomes of one appointment.
 
     Attributes:
         before: as it was read, None for a new one; the write fails if it has changed since.
-        schedule_version: the version that the time was checked against; None where no time is
-            taken, so that hours don't matter.
-        tallies: what to add to which sums.
     """
 
     before: Appointment | None
     after: Appointment
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One change of appointments of one doctor, to happen entirely or not at all.
+
+    Attributes:
+        doctor_id: whose schedule and calendar it is about.
+        changes: one appointment's, or those of several (a series).
+        schedule_version: the version that the times were checked against; None where no time is
+            taken, so that hours don't matter.
+        tallies: what to add to which sums.
+        extras: what else is written along.
+    """
+
+    doctor_id: str
+    changes: tuple[Changed, ...]
     schedule_version: int | None
     tallies: Mapping[TallyKey, Mapping[str, int]]
     record: IdempotencyRecord | None
+    extras: tuple[Extra, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +165,14 @@ class AppointmentChangedError(Exception):
     """The appointment isn't any more as it was read."""
 
 
+class ExtraRefusedError(Exception):
+    """What was to be written along isn't as it was read: this one."""
+
+    def __init__(self, extra: Extra) -> None:
+        super().__init__("the guard of what was to be written along has refused")
+        self.extra = extra
+
+
 class AppointmentStore(Protocol):
     """What the use cases need. Every method may raise StoreUnavailableError."""
 
@@ -135,6 +207,11 @@ class AppointmentStore(Protocol):
     async def read_appointment(self, patient_id: str, key: str) -> Appointment | None:
         """One appointment, consistently."""
 
+    async def read_series(
+        self, patient_id: str, series_id: str, since: datetime
+    ) -> list[Appointment]:
+        """The appointments of a series that start from `since` on, consistently, in order."""
+
     async def read_answer(self, caller_id: str, key: str, now: datetime) -> StoredAnswer | None:
         """The answer stored under an idempotency key, if it is still good."""
 
@@ -142,8 +219,9 @@ class AppointmentStore(Protocol):
         """One change with all that belongs to it, in one transaction, retried on conflicts.
 
         Raises:
-            AnsweredBeforeError, ScheduleChangedError, AppointmentChangedError: see there.
-            SlotTakenError, PatientBusyError: the time is another's.
+            AnsweredBeforeError, ScheduleChangedError, AppointmentChangedError,
+            ExtraRefusedError: see there.
+            SlotTakenError, PatientBusyError: a time is another's.
         """
 
     async def list_appointments(

@@ -60,6 +60,10 @@ class Appointment:
 
     The claims are those that were made for it, kept as they were: freeing gives back exactly
     these, never ones computed again from a schedule that may have changed.
+
+    Attributes:
+        override: whether its time was taken whoever else holds it, and is claimed as such.
+        series_id: what it has in common with those that were booked together with it.
     """
 
     key: str
@@ -77,6 +81,7 @@ class Appointment:
     updated_at: datetime
     cancelled_by: str | None
     override: bool
+    series_id: str | None
     doctor_claims: Claims
     patient_claims: Claims
     history: tuple[Change, ...]
@@ -128,9 +133,12 @@ def booked(
     reason: str | None,
     actor: Actor,
     now: datetime,
+    override: bool = False,
+    series_id: str | None = None,
 ) -> Appointment:
-    """A new appointment in a slot."""
+    """A new appointment in a slot. The history of an override tells its reason."""
     starts_at = moment_of(slot.start)
+    note = f"override: {reason}" if override else None
     return Appointment(
         key=key,
         patient_id=patient.id,
@@ -146,10 +154,11 @@ def booked(
         created_at=now,
         updated_at=now,
         cancelled_by=None,
-        override=False,
+        override=override,
+        series_id=series_id,
         doctor_claims=slot.doctor_claims,
         patient_claims=slot.patient_claims,
-        history=(Change(now, actor.id, actor.role, None, Status.BOOKED, starts_at, None),),
+        history=(Change(now, actor.id, actor.role, None, Status.BOOKED, starts_at, note),),
     )
 
 
@@ -168,13 +177,14 @@ def check_movable(appointment: Appointment) -> None:
 def moved(
     appointment: Appointment, slot: Slot, *, timezone: str, actor: Actor, now: datetime
 ) -> Appointment:
-    """The appointment in another slot."""
+    """The appointment in another slot, which is taken as any is: what was an override is none."""
     starts_at = moment_of(slot.start)
     return replace(
         _next(appointment, Status.BOOKED, starts_at, actor, now, None),
         starts_at=starts_at,
         ends_at=moment_of(slot.end),
         timezone=timezone,
+        override=False,
         doctor_claims=slot.doctor_claims,
         patient_claims=slot.patient_claims,
     )

@@ -150,14 +150,19 @@ class Hours:
             self._utc_days[first, last] = days
         return days
 
-    def compute(self, day: date) -> DayGrid:
-        """The slots of a date, computed anew."""
+    def slot_at(self, start: int) -> Slot:
+        """A slot's length from any start on, and what it claims with its buffers."""
         schedule = self.schedule
-        length = schedule.slot_minutes * 60
+        end = start + schedule.slot_minutes * 60
         before = schedule.buffer_before_minutes * 60
         after = schedule.buffer_after_minutes * 60
-        buffers = before or after
-        hours = hours_on(schedule, self.overrides, day)
+        claimed = claims_of(start - before, end + after)
+        return Slot(start, end, claimed, claims_of(start, end) if before or after else claimed)
+
+    def compute(self, day: date) -> DayGrid:
+        """The slots of a date, computed anew."""
+        length = self.schedule.slot_minutes * 60
+        hours = hours_on(self.schedule, self.overrides, day)
         runs = tuple(runs_of(self._zone, day, hours)) if hours else ()
         # Sorted, since on a day with a repeated hour the runs of two intervals may alternate.
         starts = sorted(
@@ -165,15 +170,7 @@ class Hours:
             for run_start, run_end in runs
             for start in range(run_start, run_end - length + 1, length)
         )
-        slots = {
-            start: Slot(
-                start,
-                start + length,
-                claimed := claims_of(start - before, start + length + after),
-                claims_of(start, start + length) if buffers else claimed,
-            )
-            for start in starts
-        }
+        slots = {start: self.slot_at(start) for start in starts}
         utc_days = sorted({utc_day for slot in slots.values() for utc_day in slot.doctor_claims})
         return DayGrid(runs, slots, tuple(utc_days))
 

@@ -10,7 +10,7 @@ of the start · `l<band>` and `l<band>_no_show` by days of lead time.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -66,4 +66,18 @@ def difference(
     return {
         key: {name: delta for name, delta in counts.items() if delta}
         for key, counts in deltas.items()
+    }
+
+
+def total(
+    differences: Iterable[Mapping[TallyKey, Mapping[str, int]]],
+) -> Mapping[TallyKey, Mapping[str, int]]:
+    """Several changes' differences as one."""
+    sums: dict[TallyKey, Counter[str]] = {}
+    for difference_ in differences:
+        for key, counts in difference_.items():
+            sums.setdefault(key, Counter()).update(counts)
+    return {
+        key: {name: delta for name, delta in counts.items() if delta}
+        for key, counts in sums.items()
     }

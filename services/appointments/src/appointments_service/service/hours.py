@@ -11,9 +11,12 @@ from datetime import date, datetime, timedelta
 
 from appointments_service.domain.availability import Hours, Shelf
 from appointments_service.domain.schedules import Schedule
-from appointments_service.store import AppointmentStore
+from appointments_service.errors import NoScheduleError, StoreUnavailableError
+from appointments_service.store import AppointmentStore, CalendarView
 
 CAPACITY = 2048
+# Each attempt fails only if somebody changed the same schedule or appointment meanwhile.
+ATTEMPTS = 5
 
 
 class HoursCache:
@@ -52,6 +55,36 @@ class HoursCache:
         hours = Hours(schedule, {one.date: one for one in overrides}, self._shelf)
         self._keep(hours)
         return hours
+
+    async def calendar(
+        self,
+        doctor_id: str,
+        patient_id: str | None,
+        days: Callable[[Hours], tuple[int, ...]],
+        guess: tuple[int, ...],
+    ) -> tuple[Hours, CalendarView]:
+        """The hours in force and what is busy, of one moment.
+
+        One call where the hours are known and still in force, one more where they aren't.
+
+        Args:
+            days: the UTC days to look at, given the hours.
+            guess: the UTC days to look at while the hours are not known.
+
+        Raises:
+            NoScheduleError: there are no hours.
+        """
+        hours = self.known(doctor_id)
+        for _ in range(ATTEMPTS):
+            wanted = days(hours) if hours is not None else guess
+            view = await self._store.read_calendar(doctor_id, wanted, patient_id, wanted)
+            current = await self.of(view.schedule)
+            if current is None:
+                raise NoScheduleError("the doctor has no schedule")
+            if current is hours or set(days(current)) <= set(wanted):
+                return current, view
+            hours = current
+        raise StoreUnavailableError("the schedule is being changed by others")
 
     def _keep(self, hours: Hours) -> None:
         doctor_id = hours.schedule.doctor_id

@@ -24,13 +24,11 @@ from appointments_service.errors import (
     StoreUnavailableError,
     VersionMismatchError,
 )
-from appointments_service.service.hours import HoursCache, days_of
-from appointments_service.store import AppointmentStore, CalendarView, ScheduleChangedError
+from appointments_service.service.hours import ATTEMPTS, HoursCache, days_of
+from appointments_service.store import AppointmentStore, ScheduleChangedError
 
 MAX_SLOT_DAYS = 62
 MAX_HORIZON_DAYS = 730
-# Each attempt fails only if somebody changed the same schedule meanwhile.
-ATTEMPTS = 5
 
 DETAILS: Mapping[str, str] = {
     "unknown_doctor": "there is no such doctor",
@@ -158,7 +156,7 @@ class Schedules:
         doctor = await self._directory.doctor(doctor_id)
         now = self._clock()
 
-        hours, view = await self._calendar(
+        hours, view = await self._hours.calendar(
             doctor_id,
             patient_id,
             lambda hours: hours.utc_days(*hours.bookable_dates(now, first, last)),
@@ -174,33 +172,6 @@ class Schedules:
             patient_busy=view.patient_busy,
         )
         return hours.schedule, list(days)
-
-    async def _calendar(
-        self,
-        doctor_id: str,
-        patient_id: str | None,
-        days: Callable[[Hours], tuple[int, ...]],
-        guess: tuple[int, ...],
-    ) -> tuple[Hours, CalendarView]:
-        """The hours in force and what is busy, of one moment.
-
-        One call where the hours are known and still in force, one more where they aren't.
-
-        Args:
-            days: the UTC days to look at, given the hours.
-            guess: the UTC days to look at while the hours are not known.
-        """
-        hours = self._hours.known(doctor_id)
-        for _ in range(ATTEMPTS):
-            wanted = days(hours) if hours is not None else guess
-            view = await self._store.read_calendar(doctor_id, wanted, patient_id, wanted)
-            current = await self._hours.of(view.schedule)
-            if current is None:
-                raise NoScheduleError("the doctor has no schedule")
-            if current is hours or set(days(current)) <= set(wanted):
-                return current, view
-            hours = current
-        raise StoreUnavailableError("the schedule is being changed by others")
 
     async def explain(
         self, doctor_id: str, starts_at: datetime, patient_id: str | None
@@ -218,7 +189,7 @@ class Schedules:
             return tuple(sorted(slot.doctor_claims)) if isinstance(slot, Slot) else ()
 
         try:
-            hours, view = await self._calendar(
+            hours, view = await self._hours.calendar(
                 doctor_id, patient_id, days, _days_around(starts_at.date(), starts_at.date(), now)
             )
         except NoScheduleError:

@@ -3,17 +3,24 @@
 import asyncio
 import random
 import time
+import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from appointments_service.errors import StoreUnavailableError
+from appointments_service.store_dynamodb import items
+from appointments_service.store_dynamodb.items import Item
 from servicekit.aws import classify
 from servicekit.calls import Result
 
 T = TypeVar("T")
 
+BATCH_KEYS = 100
+REFUSED = "ConditionalCheckFailed"
+TRANSIENT = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 DEADLINE_SECONDS = 8.0
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.5
@@ -125,8 +132,72 @@ class OnTable:
             lambda: method(TableName=self._table, **arguments), Patience(retried=self._retried)
         )
 
+    async def _get(self, partition: str, sort: str) -> Item | None:
+        answer = await self._call("get_item", Key=items.key(partition, sort), ConsistentRead=True)
+        item: Item | None = answer.get("Item")
+        return item
+
+    async def _get_many(self, keys: list[Item]) -> list[Item]:
+        batches = [keys[n : n + BATCH_KEYS] for n in range(0, len(keys), BATCH_KEYS)]
+        if len(batches) == 1:
+            return await self._get_batch(batches[0])
+        return [
+            item for batch in await asyncio.gather(*map(self._get_batch, batches)) for item in batch
+        ]
+
+    async def _get_batch(self, keys: list[Item]) -> list[Item]:
+        patience = Patience(retried=self._retried)
+        wanted: Item = {self._table: {"Keys": keys, "ConsistentRead": True}}
+        found: list[Item] = []
+        while True:
+            ask = partial(self._client.batch_get_item, RequestItems=wanted)
+            answer = await persist(ask, patience)
+            found += answer["Responses"].get(self._table, [])
+            wanted = answer.get("UnprocessedKeys", {})
+            if not wanted:
+                return found
+            await patience.pause("throttled", RuntimeError("keys left unprocessed"))
+
+    async def _query_all(self, **query: Any) -> list[Item]:
+        found: list[Item] = []
+        page: dict[str, Any] = {}
+        while True:
+            answer = await self._call("query", ConsistentRead=True, **query, **page)
+            found += answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return found
+            page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    async def _transact(self, actions: list[Item], patience: Patience) -> list[str] | None:
+        """One transaction, sent again with the same token while its answer is lost.
+
+        Returns:
+            None if it took effect, else the cancellation code of each action. The token is one
+            random UUID an attempt: derived from the request, it would answer success to book,
+            cancel, book again within ten minutes without writing anything.
+        """
+        token = str(uuid.uuid4())
+        try:
+            await persist(
+                lambda: self._client.transact_write_items(
+                    TransactItems=actions, ClientRequestToken=token
+                ),
+                patience,
+                attempts=4,
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "TransactionCanceledException":
+                raise
+            return cancellation_codes(error)
+        return None
+
 
 def cancellation_codes(error: ClientError) -> list[str]:
     """The reason of each action of a cancelled transaction, "None" where it had none."""
     reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])
     return [reason.get("Code", "None") for reason in reasons]
+
+
+def unexpected(codes: list[str]) -> Exception:
+    """What a transaction was cancelled for that nobody reckoned with."""
+    return RuntimeError(f"transaction cancelled: {codes}")

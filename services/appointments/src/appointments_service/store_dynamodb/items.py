@@ -143,6 +143,8 @@ def appointment_item(appointment: Appointment) -> Item:
         item["reason"] = {"S": appointment.reason}
     if appointment.cancelled_by is not None:
         item["cancelled_by"] = {"S": appointment.cancelled_by}
+    if appointment.series_id is not None:
+        item["series_id"] = {"S": appointment.series_id}
     return item
 
 
@@ -190,6 +192,7 @@ def appointment_of(item: Item) -> Appointment:
         updated_at=_moment(item["updated_at"]["S"]),
         cancelled_by=item["cancelled_by"]["S"] if "cancelled_by" in item else None,
         override=item["override"]["BOOL"],
+        series_id=item["series_id"]["S"] if "series_id" in item else None,
         doctor_claims=_claims(claims["doctor"]),
         patient_claims=_claims(claims["patient"]),
         history=tuple(_change(row) for row in json.loads(item["history"]["S"])),
@@ -287,15 +290,17 @@ def override_of(doctor_id: str, item: Item) -> Override:
 def record_item(record: IdempotencyRecord) -> Item:
     """A stored answer as an item. `ttl` is for the table to clean up by, late as it may be."""
     expires = int(record.expires_at.timestamp())
-    return {
+    item: Item = {
         **key(caller_partition(record.caller_id), f"key#{record.key}"),
         "request_hash": {"S": record.answer.request_hash},
         "answer_status": {"N": str(record.answer.status)},
-        "answer_version": {"N": str(record.answer.version)},
         "body": {"S": record.answer.body.decode()},
         "expires_at": {"N": str(expires)},
         "ttl": {"N": str(expires)},
     }
+    if record.answer.version is not None:
+        item["answer_version"] = {"N": str(record.answer.version)}
+    return item
 
 
 def answer_of(item: Item) -> StoredAnswer:
@@ -303,6 +308,6 @@ def answer_of(item: Item) -> StoredAnswer:
     return StoredAnswer(
         status=int(item["answer_status"]["N"]),
         body=item["body"]["S"].encode(),
-        version=int(item["answer_version"]["N"]),
+        version=int(item["answer_version"]["N"]) if "answer_version" in item else None,
         request_hash=item["request_hash"]["S"],
     )
