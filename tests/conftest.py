@@ -15,6 +15,7 @@ from typing import Any
 import hypothesis
 import pytest
 import structlog
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.compose.browser import find_browser
 from tools import environments
@@ -25,7 +26,7 @@ IN_CI = os.environ.get("CI") == "true"
 # Also for the lanes, which are processes of this one.
 SEED = int(os.environ.setdefault("TEST_SEED", str(secrets.randbelow(2**32))))
 TESTS = Path(__file__).parent
-LONG = ("compose", "e2e")
+LONG = ("compose", "e2e", "users")
 NOT_RUN = pytest.StashKey[dict[str, list[str]]]()
 
 # What a mark needs, and whether it is there.
@@ -95,12 +96,20 @@ def _seeded_random() -> None:
     random.seed(SEED)
 
 
+class Folders(LoadScopeScheduling):  # type: ignore[misc] # it is untyped
+    """A folder is one lane's, with the servers that its tests share."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.split("/")[1]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return Folders(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # A folder is one lane's, with the servers that its tests share; those that take longest first.
-    folders = {item: item.path.relative_to(TESTS).parts[0] for item in items}
-    items.sort(key=lambda item: (folders[item] not in LONG, folders[item]))
-    for item, folder in folders.items():
-        item.add_marker(pytest.mark.xdist_group(folder))
+    # What takes longest comes first, so that no lane is left with it at the end.
+    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in LONG)
     for mark, (needed, is_there) in NEEDS.items():
         if is_there():
             continue

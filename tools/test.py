@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tools.environments import ROOT
 
-LANES = ("--numprocesses=2", "--dist=loadgroup", "--no-loadscope-reorder")
+LANES = ("--numprocesses=2", "--dist=loadscope", "--no-loadscope-reorder")
 
 if __name__ == "__main__":
     os.chdir(ROOT)

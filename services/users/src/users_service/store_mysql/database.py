@@ -15,7 +15,7 @@ import random
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, Row, create_engine, event
@@ -163,6 +163,11 @@ class Database:
         # newcomers overtake those who wait, some of them for seconds.
         self._turns = asyncio.Semaphore(pool_size)
         self._waiting = 0
+        # SQLite has one writer at a time, and lets those who wait try again now and then: under
+        # load some would never get it. Here they get it in order of arrival; only other processes
+        # are met in the database itself.
+        writers = 1 if engine.dialect.name == "sqlite" else pool_size
+        self._writing = (asyncio.Semaphore(writers), self._turns)
         self._begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "START TRANSACTION"
 
     async def close(self) -> None:
@@ -177,7 +182,7 @@ class Database:
         def read(connection: Connection) -> Sequence[Row[Any]]:
             return connection.execute(statement, parameters).fetchall()
 
-        return await self._run(read, may_repeat=lambda: True)
+        return await self._run(read, may_repeat=lambda: True, turns=(self._turns,))
 
     async def execute(self, statement: Executable, parameters: Parameters = None) -> int:
         """How many rows one writing statement matched. Raises IntegrityError.
@@ -188,7 +193,7 @@ class Database:
         def write(connection: Connection) -> int:
             return connection.execute(statement, parameters).rowcount
 
-        return await self._run(write, may_repeat=lambda: False)
+        return await self._run(write, may_repeat=lambda: False, turns=self._writing)
 
     async def transaction(self, work: Callable[[Connection], T]) -> T:
         """Runs `work` in a transaction, from the beginning again after a deadlock.
@@ -217,16 +222,22 @@ class Database:
             connection.exec_driver_sql("COMMIT")
             return result
 
-        return await self._run(run, may_repeat=lambda: not ending)
+        return await self._run(run, may_repeat=lambda: not ending, turns=self._writing)
 
-    async def _run(self, work: Callable[[Connection], T], *, may_repeat: Callable[[], bool]) -> T:
+    async def _run(
+        self,
+        work: Callable[[Connection], T],
+        *,
+        may_repeat: Callable[[], bool],
+        turns: Sequence[asyncio.Semaphore],
+    ) -> T:
         def run() -> T:
             with self._connect() as connection:
                 return work(connection)
 
         for attempt in range(1, _TRIES + 1):
             try:
-                async with asyncio.timeout(STATEMENT_SECONDS), self._turn():
+                async with asyncio.timeout(STATEMENT_SECONDS), self._turn(turns):
                     return await greenlet_spawn(run)
             except IntegrityError:
                 raise
@@ -251,16 +262,15 @@ class Database:
         return connected(self._engine, self._calls)
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        self._waiting += 1
-        try:
-            await self._turns.acquire()
-        finally:
-            self._waiting -= 1
-        try:
+    async def _turn(self, turns: Sequence[asyncio.Semaphore]) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            self._waiting += 1
+            try:
+                for turn in turns:
+                    await stack.enter_async_context(turn)
+            finally:
+                self._waiting -= 1
             yield
-        finally:
-            self._turns.release()
 
     def _retried(self, reason: Result) -> None:
         if self._calls is not None:
