@@ -46,6 +46,9 @@ COMMANDS = {
     "lint": Command("check style, types, imports, documents and the files themselves", _PROJECT),
     "replay": Command("book real appointments FILE [--limit N] [--concurrency N]", _BOTH),
     "audit": Command("check what must always hold against the live stores", _BOTH),
+    "stress": Command(
+        "book under faults, and check it against a model [--operations N] [--seed S]", _BOTH
+    ),
     "bench": Command("measure, each figure beside a baseline of the same run", _BOTH),
     "openapi": Command("write each service's openapi.json, and docs/access.md [--check]", _PROJECT),
     "pins": Command("compile all pinned requirements anew"),

@@ -74,14 +74,17 @@ def emulator_environment(
 class Emulator:
     """A MiniStack of one's own for tests and measurements, as a context manager.
 
-    It keeps nothing on disk. `url` holds its address. `stop` and `start` let a test take it away
-    for a while; it comes back at the same address, and empty.
+    `url` holds its address. `stop` and `start` take it away for a while; it comes back at the same
+    address, and empty, unless it was given a directory to keep its state in.
     """
 
-    def __init__(self, python: Path, services: str = SERVED) -> None:
-        """Take the interpreter of the emulator's environment, and what is to be served."""
+    def __init__(self, python: Path, services: str = SERVED, state: Path | None = None) -> None:
+        """Take the interpreter of the emulator's environment, what is to be served, and where its
+        state outlives `stop`; by default nowhere.
+        """
         self._python = python
         self._services = services
+        self._state = state
         self._port: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="ministack-")
@@ -127,7 +130,9 @@ class Emulator:
         with log.open("ab") as output:
             return subprocess.Popen(
                 emulator_command(self._python),
-                env=emulator_environment(port, Path(self._scratch.name), services=self._services),
+                env=emulator_environment(
+                    port, Path(self._scratch.name), self._state, self._services
+                ),
                 cwd=self._scratch.name,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

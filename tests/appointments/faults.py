@@ -1,26 +1,11 @@
-"""What DynamoDB answers on a bad day, which no emulator does by itself."""
+"""What DynamoDB answers on a bad day, as a test says it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from botocore.exceptions import ClientError
+from tools.stress.faults import WRITE, conflict, throttled
 
-WRITE = "transact_write_items"
-
-
-def conflict(operation: str, actions: int) -> ClientError:
-    """A transaction that met another one at its first item."""
-    reasons = [{"Code": "TransactionConflict"}] + [{"Code": "None"}] * (actions - 1)
-    response: Any = {
-        "Error": {"Code": "TransactionCanceledException", "Message": "conflict"},
-        "CancellationReasons": reasons,
-    }
-    return ClientError(response, operation)
-
-
-def throttled(operation: str) -> ClientError:
-    response: Any = {"Error": {"Code": "ProvisionedThroughputExceededException", "Message": ""}}
-    return ClientError(response, operation)
+__all__ = ["WRITE", "FaultyClient", "conflict", "throttled"]
 
 
 class FaultyClient:
@@ -41,7 +26,7 @@ class FaultyClient:
     def __getattr__(self, operation: str) -> Callable[..., Awaitable[Any]]:
         async def call(**arguments: Any) -> Any:
             self.calls.append(operation)
-            if operation == "transact_write_items":
+            if operation == WRITE:
                 self.tokens.append(arguments["ClientRequestToken"])
             before = after = None
             if self.faults and self.faults[0][0] == operation:

@@ -1,6 +1,7 @@
 """What DynamoDB does on a bad day, which no emulator does by itself."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -227,3 +228,43 @@ async def test_how_many_calls_it_takes(make_suite: MakeSuite, faulty: FaultyClie
     faulty.calls.clear()
     await suite.slots("2026-03-03", "2026-05-03", **suite.patient())
     assert len(faulty.calls) == 2
+
+
+class MeddledClient(FaultyClient):
+    """A client whose next failing write is preceded by what others do meanwhile.
+
+    Attributes:
+        meddle: what they do, just before the last fault that is planned.
+    """
+
+    meddle: Callable[[], Awaitable[None]]
+
+    def __getattr__(self, operation: str) -> Callable[..., Awaitable[Any]]:
+        call = super().__getattr__(operation)
+
+        async def meddled(**arguments: Any) -> Any:
+            if operation == WRITE and len(self.faults) == 1:
+                await self.meddle()
+            return await call(**arguments)
+
+        return meddled
+
+
+async def test_an_effect_that_others_have_built_upon_is_still_the_writes_own(
+    make_suite: MakeSuite, dynamodb: Any
+) -> None:
+    client = MeddledClient(dynamodb)
+    suite, other = await make_suite(client), await make_suite()
+    await suite.set_hours()
+
+    async def check_in() -> None:
+        listed = await other.client.get("/v1/appointments", headers=suite.doctor())
+        [made] = (await listed.json())["items"]
+        path = f"/v1/appointments/{made['id']}/check-in"
+        assert (await other.client.post(path, headers=suite.doctor())).status == 200
+
+    client.meddle = check_in
+    client.fail(WRITE, after=ReadTimeoutError(endpoint_url="http://127.0.0.1"))
+    client.fail(WRITE, before=cancelled(CONFLICT, FINE, FINE, FINE, FINE))
+    made = await suite.booked()
+    assert (made["status"], made["version"]) == ("booked", 1)

@@ -91,6 +91,10 @@ class Appointment:
         """The public id carries both keys, so that a read by id needs no index."""
         return self.patient_id + self.key
 
+    def comes_of(self, earlier: "Appointment") -> bool:
+        """Whether it is `earlier`, or what later changes have made of that very version."""
+        return self.history[: earlier.version] == earlier.history
+
     def visible_to(self, actor: Actor) -> bool:
         """Its patient, its doctor and the clinic's staff may know of it."""
         return (

@@ -68,8 +68,10 @@ class Writing(Reading):
         if in_doubt and write.record is None and write.changes:
             after = write.changes[0].after  # the others are as it is: all were written, or none
             refused = any(part.kind == "appointment" and code == REFUSED for part, code in judged)
-            if refused and await self.read_appointment(after.patient_id, after.key) == after:
-                return True
+            if refused:
+                present = await self.read_appointment(after.patient_id, after.key)
+                if present is not None and present.comes_of(after):
+                    return True
         for kind in _WEIGHT:
             of_kind = [(part, code) for part, code in judged if part.kind == kind]
             failed = [part for part, code in of_kind if code == REFUSED]
@@ -129,7 +131,8 @@ class Writing(Reading):
         versions = {place: int(item["version"]["N"]) for place, item in found.items()}
         for place, one in zip(places, write.changes, strict=True):
             present = found.get(place)
-            if in_doubt and present is not None and items.appointment_of(present) == one.after:
+            kept = items.appointment_of(present) if in_doubt and present is not None else None
+            if kept is not None and kept.comes_of(one.after):  # others may have changed it since
                 return False
             if versions.get(place) != (one.before.version if one.before else None):
                 raise AppointmentChangedError

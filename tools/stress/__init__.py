@@ -1,0 +1,1 @@
+"""./dev stress: a history of booking under faults, checked against a sequential model."""
