@@ -28,7 +28,8 @@ async def subscribe(suite: Suite, headers: dict[str, str]) -> str:
     assert answer.headers["Cache-Control"] == "no-store"
     url: str = (await answer.json())["url"]
     assert url.startswith(str(suite.client.make_url("/v1/calendars/")))
-    assert re.fullmatch(r"/v1/calendars/[A-Za-z0-9_-]{43}\.ics", path := url[url.index("/v1") :])
+    path = url[url.index("/v1") :]
+    assert re.fullmatch(r"/v1/calendars/[A-Za-z0-9_-]{43}\.ics", path)
     return path
 
 

@@ -18,6 +18,7 @@ from appointments_service.handlers.common import (
     CLOCK,
     ERASING,
     SCHEDULES,
+    SEARCHING,
     SERIES,
 )
 from appointments_service.routes import OPERATIONS, PROBLEMS
@@ -29,6 +30,7 @@ from appointments_service.service.erasing import Erasing
 from appointments_service.service.hours import HoursCache
 from appointments_service.service.parties import Parties
 from appointments_service.service.schedules import Schedules
+from appointments_service.service.searching import Searching
 from appointments_service.service.series import SeriesOfAppointments
 from appointments_service.settings import Settings
 from appointments_service.store import AppointmentStore
@@ -110,6 +112,7 @@ def create_app(
             app[CLINIC] = clinic
             app[CLOCK] = clock
             app[SCHEDULES] = Schedules(store, directory, hours, clock)
+            app[SEARCHING] = Searching(store, directory, hours, clock)
             changes = Changes(store, clock, clinic, _counted_changes(app))
             booking = (changes, Answers(store, clock), Parties(directory), hours, new_id)
             app[BOOKINGS] = Bookings(*booking)

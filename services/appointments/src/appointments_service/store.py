@@ -205,6 +205,14 @@ class AppointmentStore(Protocol):
     ) -> CalendarView:
         """The schedule and what is busy on the given UTC days."""
 
+    async def read_calendars(
+        self, days: Mapping[str, Sequence[int]], patient_id: str | None, patient_days: Sequence[int]
+    ) -> Mapping[str, CalendarView]:
+        """The schedules of doctors and what is busy on UTC days, each doctor's own."""
+
+    async def read_overrides_on(self, dates: Mapping[str, Sequence[date]]) -> list[Override]:
+        """The overrides that doctors have on dates, each doctor's own."""
+
     async def read_appointment(self, patient_id: str, key: str) -> Appointment | None:
         """One appointment, consistently."""
 

@@ -17,6 +17,7 @@ from appointments_service.service.bookings import Bookings
 from appointments_service.service.calendars import Calendars
 from appointments_service.service.erasing import Erasing
 from appointments_service.service.schedules import Schedules
+from appointments_service.service.searching import Searching
 from appointments_service.service.series import SeriesOfAppointments
 from appointments_service.store import StoredAnswer
 from servicekit.auth import Caller
@@ -26,6 +27,7 @@ BOOKINGS = web.AppKey("bookings", Bookings)
 SCHEDULES = web.AppKey("schedules", Schedules)
 ERASING = web.AppKey("erasing", Erasing)
 CALENDARS = web.AppKey("calendars", Calendars)
+SEARCHING = web.AppKey("searching", Searching)
 SERIES = web.AppKey("series", SeriesOfAppointments)
 CLOCK = web.AppKey[Callable[[], datetime]]("clock")
 CLINIC = web.AppKey("clinic", ZoneInfo)

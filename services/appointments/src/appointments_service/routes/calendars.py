@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from appointments_service import errors, schemas
+from appointments_service import schemas
 from appointments_service.handlers import calendars
 from appointments_service.routes.problems import STORE, USERS
 from servicekit.auth import anyone, people

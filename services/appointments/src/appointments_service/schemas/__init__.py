@@ -29,6 +29,7 @@ from appointments_service.schemas.schedules import (
     Slot,
     Slots,
 )
+from appointments_service.schemas.searching import OpenSlot, OpenSlots, Search
 from appointments_service.schemas.series import NewSeries, Series
 
 __all__ = [
@@ -49,11 +50,14 @@ __all__ = [
     "NewOverride",
     "NewSchedule",
     "NewSeries",
+    "OpenSlot",
+    "OpenSlots",
     "Override",
     "OverrideFilter",
     "OverrideList",
     "Reschedule",
     "Schedule",
+    "Search",
     "Series",
     "Slot",
     "Slots",

@@ -48,9 +48,7 @@ class Calendars:
     async def open(self, actor: Actor) -> str:
         """A new secret for the actor's own calendar; the one before it is good no more."""
         secret = secrets.token_urlsafe(SECRET_BYTES)
-        await self._store.replace_feed(
-            Feed(digest_of(secret), actor.id, actor.role, self._clock())
-        )
+        await self._store.replace_feed(Feed(digest_of(secret), actor.id, actor.role, self._clock()))
         return secret
 
     async def close(self, actor: Actor) -> None:

@@ -1,0 +1,404 @@
+"""The earliest open slots of a specialty: those of its doctors, one by one, put together."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appointments_service.directory import Doctor
+from appointments_service.domain.buckets import claims_of
+from appointments_service.domain.earliest import first_moment, windows
+from appointments_service.domain.schedules import WEEKDAYS, Interval, Override, Schedule
+from appointments_service.errors import NoScheduleError
+from appointments_service.service.hours import HoursCache
+from appointments_service.service.schedules import Schedules
+from appointments_service.service.searching import Searching
+from appointments_service.store import AppointmentStore, CalendarView
+from appointments_service.store_dynamodb import DynamoDBStore, items
+from tests.appointments.conftest import NOW, MakeSuite, Suite
+from tests.appointments.faults import FaultyClient
+
+TODAY = NOW.date()
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati", "Pacific/Pago_Pago")
+Wire = list[tuple[str, str, str]]
+
+
+# --- against the union of each doctor's own, on a store in memory
+
+
+@dataclass
+class Clinic:
+    """What a search reads, in memory."""
+
+    schedules: dict[str, Schedule] = field(default_factory=dict)
+    overrides: dict[tuple[str, date], Override] = field(default_factory=dict)
+    busy: dict[str, dict[int, int]] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
+    doctors: list[str] = field(default_factory=list)
+
+    async def read_schedule(self, doctor_id: str) -> Schedule | None:
+        return self.schedules.get(doctor_id)
+
+    async def read_overrides(
+        self, doctor_id: str, first: date | None, _last: date | None
+    ) -> list[Override]:
+        assert first is not None
+        return [
+            one
+            for (owner, day), one in sorted(self.overrides.items())
+            if owner == doctor_id and day >= first
+        ]
+
+    async def read_overrides_on(self, dates: Mapping[str, Sequence[date]]) -> list[Override]:
+        wanted = {(doctor_id, day) for doctor_id, days in dates.items() for day in days}
+        return [one for place, one in self.overrides.items() if place in wanted]
+
+    async def read_calendar(
+        self, doctor_id: str, days: Sequence[int], patient_id: str | None, more: Sequence[int]
+    ) -> CalendarView:
+        return (await self.read_calendars({doctor_id: days}, patient_id, more))[doctor_id]
+
+    async def read_calendars(
+        self, days: Mapping[str, Sequence[int]], patient_id: str | None, more: Sequence[int]
+    ) -> dict[str, CalendarView]:
+        def of(owner: str, chosen: Sequence[int]) -> dict[int, int]:
+            return {day: mask for day, mask in self.busy.get(owner, {}).items() if day in chosen}
+
+        mine = of(f"patient {patient_id}", more)
+        return {
+            one: CalendarView(self.schedules.get(one), of(one, days[one]), mine) for one in days
+        }
+
+    async def doctor(self, doctor_id: str) -> Doctor | None:
+        return Doctor(doctor_id, doctor_id.upper(), doctor_id not in self.closed)
+
+    async def doctors_of(self, _specialty: str) -> list[Doctor]:
+        return [Doctor(one, one.upper(), one not in self.closed) for one in self.doctors]
+
+    async def patient(self, patient_id: str) -> None:
+        raise NotImplementedError(patient_id)
+
+    def take(self, owner: str, start: datetime, minutes: int) -> None:
+        calendar = self.busy.setdefault(owner, {})
+        begin = int(start.timestamp())
+        for day, mask in claims_of(begin, begin + minutes * 60).items():
+            calendar[day] = calendar.get(day, 0) | mask
+
+
+def random_hours(draw: random.Random) -> tuple[Interval, ...]:
+    starts = sorted(draw.sample(range(0, 1440, 60), 4))
+    return (Interval(starts[0], starts[1]), Interval(starts[2], starts[3]))
+
+
+def random_clinic(draw: random.Random) -> Clinic:
+    clinic = Clinic()
+    for n in range(draw.randint(0, 6)):
+        doctor = f"doc{n}"
+        clinic.doctors.append(doctor)
+        if draw.random() < 0.15:
+            clinic.closed.add(doctor)
+        if draw.random() < 0.15:
+            continue
+        change_hours(clinic, doctor, draw, 1)
+        for _ in range(draw.randint(0, 12)):
+            start = NOW + timedelta(minutes=5 * draw.randrange(288 * 8))
+            clinic.take(doctor, start, draw.choice((30, 600)))
+    for _ in range(draw.randint(0, 5)):
+        clinic.take("patient pat", NOW + timedelta(hours=draw.randrange(200)), 90)
+    return clinic
+
+
+def change_hours(clinic: Clinic, doctor: str, draw: random.Random, version: int) -> None:
+    days = draw.sample(WEEKDAYS, draw.randint(0, 7))
+    clinic.schedules[doctor] = Schedule(
+        doctor_id=doctor,
+        timezone=draw.choice(ZONES),
+        weekly={day: random_hours(draw) for day in days},
+        slot_minutes=draw.choice((20, 60, 240)),
+        buffer_before_minutes=draw.choice((0, 10)),
+        buffer_after_minutes=draw.choice((0, 60)),
+        min_notice_minutes=draw.choice((0, 90, 5000)),
+        horizon_days=draw.choice((1, 5, 90)),
+        version=version,
+        valid_from=NOW,
+    )
+    for _ in range(draw.randint(0, 3)):
+        day = TODAY + timedelta(days=draw.randint(-1, 9))
+        hours = draw.choice(((), random_hours(draw)))
+        clinic.overrides[doctor, day] = Override(doctor, day, hours, version)
+
+
+async def union(clinic: Clinic, first: date, last: date, patient_id: str | None) -> Wire:
+    """What each doctor's own open slots are, in the order of a search."""
+    store = cast(AppointmentStore, clinic)
+    schedules = Schedules(store, clinic, HoursCache(store, lambda: NOW), lambda: NOW)
+    found = []
+    for doctor in clinic.doctors:
+        try:
+            _, days = await schedules.open_days(doctor, first, last, patient_id)
+        except NoScheduleError:
+            continue
+        found += [(slot.start, doctor, slot.end) for day in days for slot in day]
+    return [(str(start), doctor, str(end)) for start, doctor, end in sorted(found)]
+
+
+async def searched(
+    searching: Searching, first: date, last: date, limit: int, patient_id: str | None
+) -> Wire:
+    found = await searching.earliest("any", first, last, limit, patient_id)
+    assert all(one.doctor_name == one.offer.doctor_id.upper() for one in found)
+    return [(str(one.offer.start), one.offer.doctor_id, str(one.offer.end)) for one in found]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    begin=st.integers(-3, 9),
+    days=st.integers(0, 12),
+    limit=st.integers(1, 200),
+    patient_id=st.sampled_from(["pat", None]),
+)
+async def test_it_is_the_union_of_each_doctors_own(
+    seed: int, begin: int, days: int, limit: int, patient_id: str | None
+) -> None:
+    draw = random.Random(seed)
+    clinic = random_clinic(draw)
+    first = TODAY + timedelta(days=begin)
+    last = first + timedelta(days=days)
+    store = cast(AppointmentStore, clinic)
+    cache = HoursCache(store, lambda: NOW)
+    searching = Searching(store, clinic, cache, lambda: NOW)
+    for version in (2, 3, 4):
+        expected = (await union(clinic, first, last, patient_id))[:limit]
+        assert await searched(searching, first, last, limit, patient_id) == expected
+        for doctor in clinic.doctors:
+            chance = draw.random()
+            if chance < 0.3:  # what this process knows is then of another version, or of none
+                change_hours(clinic, doctor, draw, version)
+            elif chance < 0.6:
+                await cache.read(doctor)
+
+
+async def test_hours_that_change_while_they_are_read_are_looked_at_again() -> None:
+    draw = random.Random(4)
+
+    class Changing(Clinic):
+        """Each of the first reads of calendars finds other hours than the one before."""
+
+        changes = 3
+
+        async def read_calendars(
+            self, days: Mapping[str, Sequence[int]], patient_id: str | None, more: Sequence[int]
+        ) -> dict[str, CalendarView]:
+            if self.changes:
+                self.changes -= 1
+                change_hours(self, "doc", draw, 10 - self.changes)
+                opened = dict.fromkeys(WEEKDAYS, (Interval(0, 1440),))
+                schedule = replace(self.schedules["doc"], weekly=opened, horizon_days=90)
+                self.schedules["doc"] = schedule
+            return await super().read_calendars(days, patient_id, more)
+
+    clinic = Changing(doctors=["doc"])
+    store = cast(AppointmentStore, clinic)
+    searching = Searching(store, clinic, HoursCache(store, lambda: NOW), lambda: NOW)
+    last = TODAY + timedelta(days=5)
+    found = await searched(searching, TODAY, last, 200, None)
+    assert found
+    assert found == (await union(clinic, TODAY, last, None))[:200]
+
+
+@given(st.integers(-5, 70))
+def test_windows_are_all_dates_once(days: int) -> None:
+    last = TODAY + timedelta(days=days)
+    dates = [
+        begin + timedelta(days=n)
+        for begin, end in windows(TODAY, last)
+        for n in range((end - begin).days + 1)
+    ]
+    assert dates == [TODAY + timedelta(days=n) for n in range(days + 1)]
+    assert len(list(windows(TODAY, TODAY + timedelta(days=61)))) == 6
+
+
+def test_a_date_begins_when_it_does_in_the_first_of_the_zones() -> None:
+    def at(day: str, *zones: str) -> str:
+        return datetime.fromtimestamp(first_moment(date.fromisoformat(day), zones), UTC).isoformat()
+
+    assert at("2026-03-03", "UTC", "Pacific/Kiritimati") == "2026-03-02T10:00:00+00:00"
+    # A midnight that comes twice, and one that is skipped.
+    assert at("2026-11-01", "America/Havana") == "2026-11-01T04:00:00+00:00"
+    assert at("2026-09-06", "America/Santiago") == "2026-09-06T04:00:00+00:00"
+
+
+# --- through the real app
+
+
+async def search(suite: Suite, first: str, last: str, **query: Any) -> list[dict[str, str]]:
+    headers = query.pop("headers", {})
+    params = {"specialty": "medicine", "from": first, "to": last, **query}
+    answer = await suite.client.get("/v1/slots", params=params, headers=headers)
+    assert answer.status == 200, await answer.text()
+    found: list[dict[str, str]] = (await answer.json())["items"]
+    return found
+
+
+def starts(found: list[dict[str, str]]) -> list[tuple[str, str]]:
+    return [(one["starts_at"], one["doctor_id"]) for one in found]
+
+
+async def test_all_that_is_offered_can_be_booked(suite: Suite) -> None:
+    for n in range(3):
+        await suite.set_hours(f"doc{n}", weekly={"tue": [{"start": "09:00", "end": "10:00"}]})
+    suite.users.add_doctor("surgeon", specialty="surgery")
+    await suite.set_hours("surgeon")
+    suite.users.add_doctor("closed", accepting=False)
+    await suite.set_hours("closed")
+    suite.users.add_doctor("new")
+    found = await search(suite, "2026-03-02", "2026-03-08")
+    assert starts(found) == [
+        (f"2026-03-03T09:{minute}:00Z", f"doc{n}") for minute in ("00", "30") for n in range(3)
+    ]
+    assert found[0] == {
+        "doctor_id": "doc0",
+        "doctor_name": "Dr. Who",
+        "starts_at": "2026-03-03T09:00:00Z",
+        "ends_at": "2026-03-03T09:30:00Z",
+    }
+    for one in found:
+        await suite.booked(one["starts_at"], doctor=one["doctor_id"], patient=one["doctor_id"])
+    assert await search(suite, "2026-03-02", "2026-03-08") == []
+    assert len(await search(suite, "2026-03-02", "2026-03-31", limit=4)) == 4
+    assert await search(suite, "2026-03-02", "2026-03-08", specialty="none of it") == []
+
+
+async def test_a_patients_own_calendar_is_left_out(suite: Suite) -> None:
+    await suite.set_hours("one")
+    await suite.set_hours("two")
+    await suite.booked("2026-03-03T09:00:00Z", doctor="one")
+    everybodys = starts(await search(suite, "2026-03-03", "2026-03-03", limit=2))
+    assert everybodys == [("2026-03-03T09:00:00Z", "two"), ("2026-03-03T09:30:00Z", "one")]
+    own = await search(suite, "2026-03-03", "2026-03-03", limit=1, headers=suite.patient())
+    assert starts(own) == [("2026-03-03T09:30:00Z", "one")]
+
+
+async def test_a_change_of_hours_or_of_who_takes_patients_shows_at_once(
+    make_suite: MakeSuite,
+) -> None:
+    one, other = await make_suite(), await make_suite()
+    await one.set_hours()
+    for instance in (one, other):
+        assert len(await search(instance, "2026-03-03", "2026-03-03")) == 6
+    path = "/v1/schedules/doc/overrides/2026-03-03"
+    answer = await one.client.put(path, json={"closed": True}, headers=one.doctor())
+    assert answer.status == 200
+    for instance in (one, other):
+        assert await search(instance, "2026-03-03", "2026-03-03") == []
+    await one.client.delete(path, headers=one.doctor())
+    one.users.add_doctor("new")
+    await one.set_hours("new")
+    for instance in (one, other):
+        assert len(await search(instance, "2026-03-03", "2026-03-03")) == 12
+    one.users.doctors["doc"]["accepting_patients"] = False
+    assert len(await search(other, "2026-03-03", "2026-03-03")) == 6
+
+
+@pytest.mark.parametrize(
+    ("query", "field_name"),
+    [
+        ({"from": "2026-03-03", "to": "2026-03-02"}, "to"),
+        ({"from": "2026-03-03", "to": "2026-05-04"}, "to"),
+        ({"from": "2026-03-03"}, "to"),
+        ({"from": "tomorrow", "to": "2026-03-03"}, "from"),
+        ({"limit": "0"}, "limit"),
+        ({"limit": "201"}, "limit"),
+        ({"limit": "1_0"}, "limit"),
+        ({"specialty": ""}, "specialty"),
+        ({"specialty": "x" * 101}, "specialty"),
+    ],
+)
+async def test_what_is_wrong_is_told_by_its_name(
+    suite: Suite, query: dict[str, str], field_name: str
+) -> None:
+    params = {"specialty": "medicine", **query}
+    if "from" not in query:
+        params |= {"from": "2026-03-03", "to": "2026-03-03"}
+    answer = await suite.client.get("/v1/slots", params=params)
+    problem = await answer.json()
+    assert (answer.status, problem["code"]) == (422, "validation_failed")
+    assert [error["loc"] for error in problem["errors"]] == [["query", field_name]]
+
+
+async def test_the_ends_of_the_calendar_are_dates_too(suite: Suite) -> None:
+    await suite.set_hours()
+    assert await search(suite, "0001-01-01", "0001-01-31") == []
+    assert await search(suite, "9999-12-01", "9999-12-31") == []
+    assert await search(suite, "2026-03-03", "2026-03-03", specialty="a&b=c%/?# é\0") == []
+
+
+async def test_without_users_nobody_knows_who_they_are(suite: Suite) -> None:
+    suite.users.away = True
+    params = {"specialty": "medicine", "from": "2026-03-03", "to": "2026-03-03"}
+    answer = await suite.client.get("/v1/slots", params=params)
+    assert (answer.status, (await answer.json())["code"]) == (503, "users_unavailable")
+
+
+DOCTORS = 300
+
+
+async def test_hundreds_of_doctors_take_a_bounded_number_of_calls(
+    make_suite: MakeSuite, faulty: FaultyClient, table: str
+) -> None:
+    suite = await make_suite(faulty)
+    draw = random.Random(1)
+    clinic = Clinic()
+    store = DynamoDBStore(faulty, table)
+    for n in range(DOCTORS):
+        doctor = suite.users.add_doctor(f"doc{n:03}")
+        change_hours(clinic, doctor, draw, 1)
+        # Nothing for a week, so that a search has to go on.
+        schedule = replace(
+            clinic.schedules[doctor],
+            timezone="UTC",
+            weekly=dict.fromkeys(WEEKDAYS, (Interval(540, 1020),)),
+            buffer_after_minutes=0,
+            min_notice_minutes=7 * 1440,
+            horizon_days=90,
+        )
+        await store.write_schedule(schedule, None)
+    closed = Override("doc000", date(2026, 3, 10), (), 1)
+    await faulty.put_item(TableName=table, Item=items.override_item(closed))
+
+    async def calls(first: str, last: str, limit: int) -> tuple[int, list[dict[str, str]]]:
+        faulty.calls.clear()
+        suite.users.asked.clear()
+        found = await search(suite, first, last, limit=limit)
+        assert set(faulty.calls) <= {"batch_get_item"}
+        assert suite.users.asked == ["/v1/doctors"] * 2
+        return len(faulty.calls), found
+
+    # Nobody's hours are known: schedules (3), then each date's overrides (3), and calendars with
+    # the schedules again (6).
+    count, found = await calls("2026-03-10", "2026-03-10", 200)
+    assert count <= 12
+    assert (len(found), {one["starts_at"] for one in found[:199]}) == (
+        200,
+        {"2026-03-10T09:00:00Z"},
+    )
+    assert "doc000" not in {one["doctor_id"] for one in found}
+    # All are known.
+    count, again = await calls("2026-03-10", "2026-03-10", 200)
+    assert count <= 6
+    assert again == found
+    # The first windows are of dates on which nobody can be booked: no more than the schedules.
+    # Then 8 dates at once: 24 calls for their overrides, 27 for them and the schedules.
+    count, found = await calls("2026-03-02", "2026-03-31", 50)
+    assert count <= 3 * 3 + 24 + 27
+    assert found[0]["starts_at"] >= "2026-03-09T08:00:00Z"
+    # Everything, where nothing can be found.
+    count, found = await calls("2026-06-02", "2026-08-02", 200)
+    assert count <= 6 * 6
+    assert found == []
