@@ -1,8 +1,8 @@
 """Appointments as an iCalendar object (RFC 5545).
 
 Own lines and no library: `icalendar`, the well-kept one, takes 6 MiB of an idle instance and 0.4 ms
-an event, a hundred times what writing these few properties takes; so the tests can read back with
-it, and with another, what was written without them.
+an event, more than ten times what writing these few properties takes. So the tests can read back
+with it, and with another, what was written without them.
 """
 
 import re
