@@ -214,6 +214,7 @@ def test_a_folded_line_unfolds_to_itself(text: str) -> None:
     assert raw.endswith(b"\r\n")
     assert raw[:-2].replace(b"\r\n ", b"").decode() == line
     pieces = raw[:-2].split(b"\r\n")
+    assert "".join(piece.decode().removeprefix(" ") for piece in pieces[1:]) in line
     assert all(len(piece) <= LINE_OCTETS for piece in pieces)
     # As few lines as there can be: a character has at most 4 octets.
     assert all(len(piece) > LINE_OCTETS - 4 for piece in pieces[:-1])

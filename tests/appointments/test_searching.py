@@ -50,7 +50,7 @@ async def searched(
     seed=st.integers(0, 2**32),
     begin=st.integers(-3, 9),
     days=st.integers(0, 12),
-    limit=st.integers(1, 200),
+    limit=st.sampled_from([1, 2, 3, 5, 10, 30, 200]),
     patient_id=st.sampled_from(["pat", None]),
 )
 async def test_it_is_the_union_of_each_doctors_own(
@@ -89,7 +89,9 @@ async def test_hours_that_change_while_they_are_read_are_looked_at_again() -> No
                 self.changes -= 1
                 change_hours(self, "doc", draw, 10 - self.changes)
                 opened = dict.fromkeys(WEEKDAYS, (Interval(0, 1440),))
-                schedule = replace(self.schedules["doc"], weekly=opened, horizon_days=90)
+                schedule = replace(
+                    self.schedules["doc"], weekly=opened, horizon_days=90, min_notice_minutes=0
+                )
                 self.schedules["doc"] = schedule
             return await super().read_calendars(days, patient_id, more)
 
@@ -100,6 +102,32 @@ async def test_hours_that_change_while_they_are_read_are_looked_at_again() -> No
     found = await searched(searching, TODAY, last, 200, None)
     assert found
     assert found == (await union(clinic, TODAY, last, None))[:200]
+
+
+async def test_a_later_date_may_begin_earlier_elsewhere() -> None:
+    clinic = Clinic(doctors=["here", "ahead"])
+    for doctor, zone, day, start in (
+        ("here", "UTC", TODAY, 1200),
+        ("ahead", "Pacific/Kiritimati", TODAY + timedelta(days=1), 540),
+    ):
+        change_hours(clinic, doctor, random.Random(1), 1)
+        weekly = {WEEKDAYS[day.weekday()]: (Interval(start, start + 240),)}
+        schedule = replace(
+            clinic.schedules[doctor],
+            timezone=zone,
+            weekly=weekly,
+            slot_minutes=60,
+            min_notice_minutes=0,
+            horizon_days=90,
+        )
+        clinic.schedules[doctor] = schedule
+    clinic.overrides.clear()
+    store = cast(AppointmentStore, clinic)
+    searching = Searching(store, clinic, HoursCache(store, lambda: NOW), lambda: NOW)
+    found = await searched(searching, TODAY, TODAY + timedelta(days=1), 1, None)
+    assert [(one.doctor_id, datetime.fromtimestamp(one.start, UTC).hour) for one in found] == [
+        ("ahead", 19)
+    ]
 
 
 @given(st.integers(-5, 70))
