@@ -7,6 +7,8 @@ from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+_WIDEST = 16
+
 
 class Offer(NamedTuple):
     """An open slot of a doctor, in Unix seconds. Offers are ordered by start, then by doctor."""
@@ -30,12 +32,13 @@ def first_moment(day: date, zones: Iterable[str]) -> int:
 
 
 def windows(first: date, last: date) -> Iterator[tuple[date, date]]:
-    """The dates from `first` to `last` in spans of 1, 2, 4 … of them.
+    """The dates from `first` to `last` in spans of 1, 2, 4, 8, 16, 16 … of them.
 
-    Most searches end with the first; one that finds nothing looks at all in few steps.
+    Most searches end with the first; one that finds nothing looks at all in few steps, none of
+    which takes more of hundreds of doctors' days than may be kept of them.
     """
     begin, days = first.toordinal(), 1
     while begin <= last.toordinal():
         end = min(begin + days - 1, last.toordinal())
         yield date.fromordinal(begin), date.fromordinal(end)
-        begin, days = end + 1, days * 2
+        begin, days = end + 1, min(days * 2, _WIDEST)

@@ -1,5 +1,6 @@
 """The use case of searching: the earliest open slots over all doctors of a specialty."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -26,11 +27,11 @@ class Searching:
     """Looks into many calendars at once.
 
     The calls to the store are batches of 100 keys. A search of `d` doctors that looks at `n` dates
-    reads, a doctor, the schedule once for each window of dates (1, 2, 4 … of them) and the
+    reads, a doctor, the schedule once for each window of dates (1, 2, 4, 8, 16 … of them) and the
     calendar days that its hours touch on them; and in a process that doesn't know the doctor's
     hours yet, the schedule and the overrides of the dates before. With slots of one UTC day a
     date, that is at most d·(n + w)/100 calls, and d·(2n + w + 1)/100 where nothing is known, w
-    being the windows (at most 6), and one more call for each part that doesn't fill a batch.
+    being the windows (at most 7), and one more call for each part that doesn't fill a batch.
     """
 
     def __init__(
@@ -130,7 +131,10 @@ class _Look:
             await self._known.learn(
                 {hours: self._dates(hours, first, last) for hours in pending.values()}
             )
-            days = {one: self._days(hours, first, last) for one, hours in pending.items()}
+            days = {}
+            for doctor_id, hours in pending.items():
+                days[doctor_id] = self._days(hours, first, last)
+                await asyncio.sleep(0)  # of hundreds of doctors it takes long: let others go on
             all_days = tuple(sorted({day for touched in days.values() for day in touched}))
             views = await self._store.read_calendars(days, self._patient_id, all_days)
             for doctor_id, hours in list(pending.items()):
