@@ -18,11 +18,18 @@ class FakeUsers:
     asking: int = 0
     most_at_once: int = 0
 
-    def add_doctor(self, doctor_id: str, name: str = "Dr. Who", accepting: bool = True) -> str:
+    def add_doctor(
+        self,
+        doctor_id: str,
+        name: str = "Dr. Who",
+        accepting: bool = True,
+        specialty: str = "medicine",
+    ) -> str:
         self.doctors[doctor_id] = {
             "id": doctor_id,
             "full_name": name,
             "accepting_patients": accepting,
+            "specialty": specialty,
         }
         return doctor_id
 
@@ -37,6 +44,7 @@ class FakeUsers:
 
     def app(self) -> web.Application:
         app = web.Application()
+        app.router.add_get("/v1/doctors", self._list)
         app.router.add_get("/v1/doctors/{id}", self._doctor)
         app.router.add_get("/v1/users/{id}/name", self._patient)
         app.router.add_post("/v1/auth/service-token", self._token)
@@ -57,6 +65,19 @@ class FakeUsers:
         await asyncio.sleep(0)
         self.asking -= 1
         return self._answer(request, self.doctors.get(request.match_info["id"]))
+
+    async def _list(self, request: web.Request) -> web.Response:
+        """A page of a specialty, in the order of ids; the cursor is the last one."""
+        wanted, after = request.query["specialty"], request.query.get("cursor", "")
+        found = [
+            doctor
+            for doctor_id, doctor in sorted(self.doctors.items())
+            if doctor["specialty"] == wanted and doctor_id > after
+        ]
+        limit = int(request.query["limit"])
+        assert 1 <= limit <= 200
+        more = found[limit - 1]["id"] if len(found) > limit else None
+        return self._answer(request, {"items": found[:limit], "next_cursor": more})
 
     async def _patient(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != f"Bearer {self.service_token}":

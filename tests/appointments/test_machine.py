@@ -6,7 +6,7 @@ says, for either patient.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -67,6 +67,9 @@ class Everybody:
 
     async def doctor(self, doctor_id: str) -> Doctor | None:
         return Doctor(doctor_id, "Dr. Who", True)
+
+    async def doctors_of(self, specialty: str) -> Sequence[Doctor]:
+        return []
 
     async def patient(self, patient_id: str) -> Patient | None:
         return Patient(patient_id, "Pat")

@@ -42,6 +42,7 @@ class CanaryWalk:
         appointment = await self._appointments(doctor, patient)
         cast = Cast(admin, doctor, patient, appointment)
         await self._days(cast)
+        await self._calendars(cast)
         await self._sessions()
         await walk_factors(
             self._client,
@@ -205,6 +206,20 @@ class CanaryWalk:
         await ok("GET", f"{overrides}?from={today()}&to={today()}")
         await ok("DELETE", f"{overrides}/{today()}", token=token)
         await ok("GET", f"/v1/schedules/{cast.doctor.id}")
+
+    async def _calendars(self, cast: Cast) -> None:
+        """Searches, and calendars by their secrets: good, replaced and ended ones."""
+        specialty = quote(self.canaries.plant("a specialty looked for", "{} & more"), safe="")
+        await self._client.ok("GET", f"/v1/slots?specialty={specialty}&from={today()}&to={today()}")
+        for person in (cast.patient, cast.doctor):
+            for _ in range(2):
+                secret = await self._clinic.subscribe(person)
+                self.canaries.keep("a calendar's secret", secret)
+                target = f"/v1/calendars/{secret}.ics"
+                answer = await self._client.call("GET", target)
+                assert answer.status == 200, answer
+        await self._client.ok("DELETE", "/v1/calendars", token=cast.doctor.token)
+        await self._client.refused(404, "not_found", "GET", target)
 
     async def _files(self, cast: Cast) -> None:
         """Files that arrive, that are not what they claim, and what is signed for them."""

@@ -102,6 +102,11 @@ class PublicAPI:
         body = {"doctor_id": doctor.id, "starts_at": starts_at, **more}
         return await self.client.ok("POST", "/v1/appointments", body, token=patient.token)
 
+    async def subscribe(self, person: Person) -> str:
+        """The secret of a new calendar feed."""
+        made = await self.client.ok("POST", "/v1/calendars", token=person.token)
+        return str(made["url"]).rpartition("/")[2].removesuffix(".ics")
+
     async def announce(
         self, person: Person, appointment_id: str, content: bytes, **more: Any
     ) -> Any:

@@ -20,6 +20,7 @@ class Desk:
     Attributes:
         appointment: the id of one of the patient with the doctor.
         file: the id of a file of it.
+        calendar: the secret of the patient's.
     """
 
     admin: Person
@@ -27,6 +28,7 @@ class Desk:
     patient: Person
     appointment: str
     file: str
+    calendar: str
 
 
 async def make_desk(clinic: Clinic, admin: Person) -> Desk:
@@ -34,7 +36,8 @@ async def make_desk(clinic: Clinic, admin: Person) -> Desk:
     doctor, patient = await clinic.doctor(admin), await clinic.patient()
     appointment = (await clinic.book(patient, doctor, at(2, 0)))["id"]
     file = (await clinic.attach(patient, appointment, CONTENT))["id"]
-    return Desk(admin, doctor, patient, appointment, file)
+    calendar = await clinic.subscribe(patient)
+    return Desk(admin, doctor, patient, appointment, file, calendar)
 
 
 Make = Callable[[Desk], Any]

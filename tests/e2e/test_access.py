@@ -38,10 +38,12 @@ IDS: dict[str, Callable[[Desk], dict[str, str]]] = {
     "/v1/doctors/{id}": lambda desk: {"id": desk.doctor.id},
     "/v1/schedules/{doctor_id}": lambda desk: {"doctor_id": desk.doctor.id, "date": "2027-01-04"},
     "/v1/appointments/{id}": lambda desk: {"id": desk.appointment},
+    "/v1/calendars/": lambda desk: {"secret": desk.calendar},
     FILE: lambda desk: {"appointment_id": desk.appointment, "file_id": desk.file},
 }
 QUERIES: dict[str, Callable[[Desk], str]] = {
     "GET /v1/schedules/{doctor_id}/slots": lambda _: f"from={today()}&to={today()}",
+    "GET /v1/slots": lambda _: f"specialty=medicine&from={today()}&to={today()}",
     "GET /v1/schedules/{doctor_id}/explain": lambda _: f"starts_at={at(3, 0)}",
     # Of both, so that it is about somebody, whoever asks.
     "GET /v1/appointments": lambda desk: f"patient_id={desk.patient.id}&doctor_id={desk.doctor.id}",
@@ -107,6 +109,8 @@ AFRESH: dict[str, Callable[[Clinic, Desk], Awaitable[None]]] = {
     f"DELETE {FILE}": nothing_more,
     "DELETE /v1/auth/sessions/{id}": nothing_more,
     "DELETE /v1/users/me": nothing_more,
+    "POST /v1/calendars": nothing_more,
+    "DELETE /v1/calendars": nothing_more,
 }
 
 

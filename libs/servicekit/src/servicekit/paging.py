@@ -28,10 +28,14 @@ def _whole_number(value: object) -> object:
     return value
 
 
+Limit = Annotated[int, BeforeValidator(_whole_number), Field(ge=1, le=200)]
+"""How many things a list may have."""
+
+
 class Paged(Query):
     """The parameters of every list."""
 
-    limit: Annotated[int, BeforeValidator(_whole_number), Field(ge=1, le=200)] = 50
+    limit: Limit = 50
     cursor: Annotated[str, Field(max_length=1024)] | None = None
 
 

@@ -13,20 +13,24 @@ from appointments_service import __version__
 from appointments_service.directory_users import UsersDirectory
 from appointments_service.handlers.common import (
     BOOKINGS,
+    CALENDARS,
     CLINIC,
     CLOCK,
     ERASING,
     SCHEDULES,
+    SEARCHING,
     SERIES,
 )
 from appointments_service.routes import OPERATIONS, PROBLEMS
 from appointments_service.service.answers import Answers
 from appointments_service.service.bookings import Bookings
+from appointments_service.service.calendars import Calendars
 from appointments_service.service.changes import CHANGES, Changes
 from appointments_service.service.erasing import Erasing
 from appointments_service.service.hours import HoursCache
 from appointments_service.service.parties import Parties
 from appointments_service.service.schedules import Schedules
+from appointments_service.service.searching import Searching
 from appointments_service.service.series import SeriesOfAppointments
 from appointments_service.settings import Settings
 from appointments_service.store import AppointmentStore
@@ -108,10 +112,12 @@ def create_app(
             app[CLINIC] = clinic
             app[CLOCK] = clock
             app[SCHEDULES] = Schedules(store, directory, hours, clock)
+            app[SEARCHING] = Searching(store, directory, hours, clock)
             changes = Changes(store, clock, clinic, _counted_changes(app))
             booking = (changes, Answers(store, clock), Parties(directory), hours, new_id)
             app[BOOKINGS] = Bookings(*booking)
             app[SERIES] = SeriesOfAppointments(*booking)
+            app[CALENDARS] = Calendars(store, directory, clock)
             app[ERASING] = Erasing(store, clock)
             app[HEALTH].checks["dynamodb"] = store.ping
             yield

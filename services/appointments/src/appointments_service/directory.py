@@ -1,5 +1,6 @@
 """The port to those who know who a doctor or a patient is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +27,9 @@ class Directory(Protocol):
 
     async def doctor(self, doctor_id: str) -> Doctor | None:
         """The doctor, None if there is none of this id."""
+
+    async def doctors_of(self, specialty: str) -> Sequence[Doctor]:
+        """All doctors of a specialty, whether they take patients or not."""
 
     async def patient(self, patient_id: str) -> Patient | None:
         """The patient, None if there is no active one of this id."""

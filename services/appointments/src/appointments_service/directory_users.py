@@ -11,10 +11,10 @@ they must see.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from appointments_service.directory import Doctor, Patient
 from appointments_service.errors import UsersUnavailableError
@@ -23,6 +23,7 @@ from servicekit.peers import Peer, PeerAnswer, PeerUnavailableError, ServiceToke
 T = TypeVar("T")
 
 KEPT_LEASES = 4096
+_OF_SPECIALTY: Final = "/v1/doctors?limit=200&specialty={specialty}"
 
 
 class SharedQuestions(Generic[T]):
@@ -89,6 +90,7 @@ class UsersDirectory:
         self._tokens = tokens
         self._now = now
         self._doctors = SharedQuestions(self._ask_doctor)
+        self._specialties = SharedQuestions(self._ask_specialty)
         self._leased: dict[str, tuple[Doctor, float]] = {}
 
     async def doctor(self, doctor_id: str) -> Doctor | None:
@@ -108,13 +110,37 @@ class UsersDirectory:
             self._leased.pop(doctor_id, None)
             return None
         with _as_agreed():
-            found = answer.body
-            doctor = Doctor(found["id"], found["full_name"], found["accepting_patients"])
+            doctor = _doctor_of(answer.body)
         if answer.max_age:
             if len(self._leased) >= KEPT_LEASES:
                 self._leased.clear()
             self._leased[doctor_id] = (doctor, asked_at + answer.max_age)
         return doctor
+
+    async def doctors_of(self, specialty: str) -> list[Doctor]:
+        """All doctors of a specialty, whether they take patients or not.
+
+        Never kept: a new doctor is in no lease, and is to be found at once. Where users reads its
+        lists from a replica, they may lag behind what it says of the one doctor.
+        """
+        return await self._specialties.answer(specialty)
+
+    async def _ask_specialty(self, specialty: str) -> list[Doctor]:
+        doctors: list[Doctor] = []
+        pattern, parts = _OF_SPECIALTY, {"specialty": specialty}
+        while True:
+            try:
+                answer = await self._users.call("GET", pattern, parts)
+            except PeerUnavailableError as error:
+                raise UsersUnavailableError(f"users: {error}") from error
+            if answer.status != HTTPStatus.OK:
+                raise UsersUnavailableError(f"users answered {answer.status}")
+            with _as_agreed():
+                doctors += [_doctor_of(found) for found in answer.body["items"]]
+                cursor = answer.body["next_cursor"]
+            if cursor is None:
+                return doctors
+            pattern, parts = _OF_SPECIALTY + "&cursor={cursor}", {**parts, "cursor": cursor}
 
     async def patient(self, patient_id: str) -> Patient | None:
         """The patient, None if there is no active one of this id."""
@@ -138,6 +164,10 @@ class UsersDirectory:
 
     async def _ask_name(self, user_id: str, token: str) -> PeerAnswer:
         return await self._users.call("GET", "/v1/users/{id}/name", {"id": user_id}, token=token)
+
+
+def _doctor_of(found: Mapping[str, Any]) -> Doctor:
+    return Doctor(found["id"], found["full_name"], found["accepting_patients"])
 
 
 def _found(answer: PeerAnswer) -> bool:

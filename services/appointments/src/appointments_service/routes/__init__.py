@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from typing import Final
 
-from appointments_service.routes import appointments, erasures, schedules, series
+from appointments_service.routes import (
+    appointments,
+    calendars,
+    erasures,
+    schedules,
+    searching,
+    series,
+)
 from appointments_service.routes.problems import PROBLEMS
 from servicekit.operations import AnyOperation
 
@@ -11,7 +18,9 @@ __all__ = ["OPERATIONS", "PROBLEMS"]
 
 OPERATIONS: Final[Sequence[AnyOperation]] = (
     *schedules.OPERATIONS,
+    *searching.OPERATIONS,
     *appointments.OPERATIONS,
     *series.OPERATIONS,
+    *calendars.OPERATIONS,
     *erasures.OPERATIONS,
 )

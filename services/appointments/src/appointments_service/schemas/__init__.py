@@ -10,6 +10,7 @@ from appointments_service.schemas.appointments import (
     NewAppointment,
     Reschedule,
 )
+from appointments_service.schemas.calendars import Calendar
 from appointments_service.schemas.erasures import (
     AppointmentIds,
     Erased,
@@ -28,6 +29,7 @@ from appointments_service.schemas.schedules import (
     Slot,
     Slots,
 )
+from appointments_service.schemas.searching import OpenSlot, OpenSlots, Search
 from appointments_service.schemas.series import NewSeries, Series
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "AppointmentFilter",
     "AppointmentIds",
     "AppointmentList",
+    "Calendar",
     "Cancellation",
     "Change",
     "DateRange",
@@ -47,11 +50,14 @@ __all__ = [
     "NewOverride",
     "NewSchedule",
     "NewSeries",
+    "OpenSlot",
+    "OpenSlots",
     "Override",
     "OverrideFilter",
     "OverrideList",
     "Reschedule",
     "Schedule",
+    "Search",
     "Series",
     "Slot",
     "Slots",

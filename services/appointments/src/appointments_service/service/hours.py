@@ -31,6 +31,11 @@ class HoursCache:
         self._shelf = Shelf()
         self._kept: OrderedDict[str, Hours] = OrderedDict()
 
+    @property
+    def shelf(self) -> Shelf:
+        """Where grids are kept, whoever's."""
+        return self._shelf
+
     def known(self, doctor_id: str) -> Hours | None:
         """What was last read of a doctor, however long ago."""
         hours = self._kept.get(doctor_id)
