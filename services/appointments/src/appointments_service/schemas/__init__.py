@@ -29,6 +29,7 @@ from appointments_service.schemas.schedules import (
     Slots,
 )
 from appointments_service.schemas.series import NewSeries, Series
+from appointments_service.schemas.waitlist import NewWaitlist, Offer, Waitlist, Waitlists
 
 __all__ = [
     "Appointment",
@@ -47,6 +48,8 @@ __all__ = [
     "NewOverride",
     "NewSchedule",
     "NewSeries",
+    "NewWaitlist",
+    "Offer",
     "Override",
     "OverrideFilter",
     "OverrideList",
@@ -55,4 +58,6 @@ __all__ = [
     "Series",
     "Slot",
     "Slots",
+    "Waitlist",
+    "Waitlists",
 ]

@@ -2,10 +2,11 @@
 
 from appointments_service.store_dynamodb.erasures import Erasures
 from appointments_service.store_dynamodb.schedules import StoredSchedules
+from appointments_service.store_dynamodb.waitlist import Waitlists
 from appointments_service.store_dynamodb.writing import Writing
 
 
-class DynamoDBStore(StoredSchedules, Writing, Erasures):
+class DynamoDBStore(StoredSchedules, Writing, Waitlists, Erasures):
     """`AppointmentStore` on one table."""
 
     async def ping(self) -> None:
