@@ -38,6 +38,7 @@ IDS: dict[str, Callable[[Desk], dict[str, str]]] = {
     "/v1/doctors/{id}": lambda desk: {"id": desk.doctor.id},
     "/v1/schedules/{doctor_id}": lambda desk: {"doctor_id": desk.doctor.id, "date": "2027-01-04"},
     "/v1/appointments/{id}": lambda desk: {"id": desk.appointment},
+    "/v1/waitlist/{id}": lambda desk: {"id": desk.waiting},
     FILE: lambda desk: {"appointment_id": desk.appointment, "file_id": desk.file},
 }
 QUERIES: dict[str, Callable[[Desk], str]] = {
