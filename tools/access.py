@@ -30,6 +30,7 @@ _FILE = "/v1/files/{appointment_id}/{file_id}"
 _INVOLVED = ("404", YES, "404", YES)
 _ITS_DOCTOR = ("403", "403", "404", YES)
 _OWN_DOCTOR = ("403", "403", "403", YES)
+_ITS_PATIENT = ("404", YES, "403", "403")
 _NAMED = ("403", YES, "403", YES)
 _EVERYBODYS_OWN = (YES, YES, YES, YES)
 
@@ -55,6 +56,8 @@ NARROWER: Final[Mapping[str, tuple[str, ...]]] = {
     f"POST {_APPOINTMENT}/check-in": _ITS_DOCTOR,
     f"POST {_APPOINTMENT}/complete": _ITS_DOCTOR,
     f"POST {_APPOINTMENT}/no-show": _ITS_DOCTOR,
+    "DELETE /v1/waitlist/{id}": _ITS_PATIENT,
+    "POST /v1/waitlist/{id}/accept": _ITS_PATIENT,
     "POST /v1/files": _INVOLVED,
     "GET /v1/files": _INVOLVED,
     f"POST {_FILE}/complete": _INVOLVED,

@@ -1,5 +1,6 @@
 """The real app on a real emulator, a users service of the tests' own, and a clock that stands."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from cryptography.hazmat.primitives import serialization
 
-from appointments_service.app import create_app
+from appointments_service.app import FILLING, create_app
 from appointments_service.settings import Settings
 from appointments_service.store import AppointmentStore
 from appointments_service.store_dynamodb import DynamoDBStore, create_table
@@ -25,6 +26,12 @@ from tests.appointments.fakes import FakeUsers
 from tests.appointments.faults import FaultyClient
 
 _tables = itertools.count(1)
+
+
+async def forever(_seconds: float) -> None:
+    """For what a test does itself, at its own time, and no timer is to do besides."""
+    await asyncio.Event().wait()
+
 
 # A Monday morning in winter; hours in the tests are UTC unless they say otherwise.
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -157,6 +164,12 @@ class Suite:
         assert answer.status == 200, await answer.text()
         return [slot["starts_at"] for slot in (await answer.json())["slots"]]
 
+    async def fill(self) -> None:
+        """What an instance does every few seconds for those who wait."""
+        app = self.client.app
+        assert app is not None
+        await app[FILLING].work()
+
     def advance(self, **delta: float) -> None:
         self.clock.advance(timedelta(**delta))
 
@@ -194,6 +207,7 @@ async def make_suite(
             open_store=open_store,
             clock=clock,
             keys=StaticKeys(mint.jwks),
+            wait=forever,
         )
         client = TestClient(TestServer(app))
         await client.start_server()

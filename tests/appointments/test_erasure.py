@@ -235,3 +235,50 @@ async def test_only_for_the_scope(suite: Suite) -> None:
         for method in ("GET", "POST"):
             answer = await suite.client.request(method, path, headers=headers)
             assert answer.status == status, (method, headers)
+
+
+async def test_who_waits_waits_no_more_and_what_was_held_goes_to_the_next(suite: Suite) -> None:
+    await suite.set_hours(weekly={"tue": [{"start": "09:00", "end": "09:30"}]})
+    for patient, dates in (("zoe", 3), ("zoe", 4), ("zoe", 3), ("other", 3)):
+        suite.advance(seconds=1)
+        body = {"doctor_id": "doc", "from": "2026-03-03", "to": f"2026-03-0{dates}"}
+        headers = keyed(suite, suite.patient(patient), f"{patient}{suite.clock().timestamp()}")
+        answer = await suite.client.post("/v1/waitlist", json=body, headers=headers)
+        assert answer.status == 201, await answer.text()
+    await suite.fill()
+    await suite.client.delete(
+        f"/v1/waitlist/{(await waits_of(suite, 'zoe'))[2]['id']}", headers=zoe(suite)
+    )
+    assert [entry["status"] for entry in await waits_of(suite, "zoe")] == [
+        "offered", "waiting", "cancelled",
+    ]  # fmt: skip
+
+    await erase(suite)
+
+    assert await waits_of(suite, "zoe") == []
+    assert "waitlist#" not in "".join(
+        item["appointment_id"]["S"] + item["user_id"]["S"]
+        for item in json.loads(await everything(suite))
+        if "zoe" in json.dumps(item)
+    )
+    await suite.fill()
+    assert [entry["status"] for entry in await waits_of(suite, "other")] == ["offered"]
+    assert await erase(suite) == 1
+
+
+async def test_of_entries_too_each_call_takes_so_many(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "ENTRIES_A_CALL", 2)
+    await suite.set_hours(weekly={})
+    for _ in range(5):
+        body = {"doctor_id": "doc", "from": "2026-03-03", "to": "2026-03-03"}
+        await suite.client.post("/v1/waitlist", json=body, headers=zoe(suite))
+    assert await erase(suite) == 3
+    assert await waits_of(suite, "zoe") == []
+
+
+async def waits_of(suite: Suite, patient: str) -> list[dict[str, Any]]:
+    answer = await suite.client.get("/v1/waitlist", headers=suite.patient(patient))
+    found: list[dict[str, Any]] = (await answer.json())["items"]
+    return found

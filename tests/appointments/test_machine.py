@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 
 from appointments_service.app import open_dynamodb
 from appointments_service.directory import Doctor, Patient
-from appointments_service.domain.appointments import Actor, Status
+from appointments_service.domain.appointments import Actor, Appointment, Status
 from appointments_service.domain.schedules import WEEKDAYS, Interval, Schedule
 from appointments_service.errors import (
     AppointmentsError,
@@ -138,7 +138,7 @@ def machine_of(service: Service) -> type[RuleBasedStateMachine]:
             self.doctor = f"doc-{number}"
             self.patients = [f"pat-{number}-{n}" for n in (0, 1)]
             self.made: list[Made] = []
-            self.keys: list[tuple[Idempotency, dict[str, Any], str]] = []
+            self.keys: list[tuple[Idempotency[Appointment], dict[str, Any], str]] = []
             service.clock.now = NOW
             self.terms = Rules("UTC", dict.fromkeys(range(7), HOURS), 30, before, after, 30, 7)
             self.put_in_force()
@@ -280,7 +280,7 @@ def machine_of(service: Service) -> type[RuleBasedStateMachine]:
                 "override": override,
             }
 
-        def key(self) -> Idempotency:
+        def key(self) -> Idempotency[Appointment]:
             name = f"{self.doctor}-{len(self.keys)}-{len(self.made)}"
             return Idempotency("boss", name, "hash", 201, lambda made: made[0].id.encode())
 

@@ -58,6 +58,7 @@ def test_production_takes_no_default(monkeypatch: pytest.MonkeyPatch, missing: s
         ("APPOINTMENTS_USERS_DEADLINE_SECONDS", "0"),
         ("APPOINTMENTS_SERVICE_KEY_FILE", "/nowhere/key.pem"),
         ("AWS_REGION", ""),
+        ("APPOINTMENTS_OFFER_MINUTES", "9"),
     ],
 )
 def test_bad_settings_are_one_line_and_exit_2(

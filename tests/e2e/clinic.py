@@ -107,6 +107,12 @@ class PublicAPI:
         made = await self.client.ok("POST", "/v1/calendars", token=person.token)
         return str(made["url"]).rpartition("/")[2].removesuffix(".ics")
 
+    async def wait(self, patient: Person, doctor: Person, *, days: int) -> Any:
+        """Wait for a time of a doctor on the date so many days from now."""
+        day = (today() + timedelta(days=days)).isoformat()
+        body = {"doctor_id": doctor.id, "from": day, "to": day}
+        return await self.client.ok("POST", "/v1/waitlist", body, token=patient.token)
+
     async def announce(
         self, person: Person, appointment_id: str, content: bytes, **more: Any
     ) -> Any:

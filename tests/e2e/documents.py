@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,11 @@ class Operation:
     def is_for_services(self) -> bool:
         """Whether people are refused, whoever they are."""
         return "Who: a service" in self.item["description"]
+
+    @property
+    def is_for_patients(self) -> bool:
+        """Whether other people are refused, the staff too."""
+        return re.search(r"Who: patient( \(.*\))?\.$", self.item["description"]) is not None
 
     @property
     def has_body(self) -> bool:

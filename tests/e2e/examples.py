@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from tests.e2e.client import Answer
-from tests.e2e.clinic import PASSWORD, Clinic, Person, at, new_email
+from tests.e2e.clinic import PASSWORD, Clinic, Person, at, new_email, today
+from tests.e2e.documents import Operation
 
 CONTENT = b"All is well.\n"
 
@@ -21,6 +23,7 @@ class Desk:
         appointment: the id of one of the patient with the doctor.
         file: the id of a file of it.
         calendar: the secret of the patient's.
+        waiting: the id of an entry of the patient's in the waiting list.
     """
 
     admin: Person
@@ -29,6 +32,7 @@ class Desk:
     appointment: str
     file: str
     calendar: str
+    waiting: str
 
 
 async def make_desk(clinic: Clinic, admin: Person) -> Desk:
@@ -37,7 +41,8 @@ async def make_desk(clinic: Clinic, admin: Person) -> Desk:
     appointment = (await clinic.book(patient, doctor, at(2, 0)))["id"]
     file = (await clinic.attach(patient, appointment, CONTENT))["id"]
     calendar = await clinic.subscribe(patient)
-    return Desk(admin, doctor, patient, appointment, file, calendar)
+    waiting = (await clinic.wait(patient, doctor, days=300))["id"]
+    return Desk(admin, doctor, patient, appointment, file, calendar, waiting)
 
 
 Make = Callable[[Desk], Any]
@@ -108,6 +113,18 @@ async def _cancel_series(clinic: Clinic, desk: Desk, answer: Answer) -> None:
     await clinic.client.ok("POST", target, body, token=desk.patient.token)
 
 
+def _waiting(desk: Desk) -> dict[str, Any]:
+    # Far from what else is booked here: what is free then is held for it at once.
+    day = (today() + timedelta(days=301)).isoformat()
+    return {"doctor_id": desk.doctor.id, "from": day, "to": day}
+
+
+async def _wait_no_more(clinic: Clinic, desk: Desk, answer: Answer) -> None:
+    target = f"/v1/waitlist/{answer.json['id']}"
+    done = await clinic.client.call("DELETE", target, token=desk.patient.token)
+    assert done.status == 204, done
+
+
 def _file(desk: Desk) -> dict[str, Any]:
     return {
         "appointment_id": desk.appointment,
@@ -143,6 +160,11 @@ def doctor_of(desk: Desk) -> Person:
 
 def patient_of(desk: Desk) -> Person:
     return desk.patient
+
+
+def let_in(desk: Desk, operation: Operation) -> Person:
+    """Whoever may call an operation of people, whatever it is about."""
+    return desk.patient if operation.is_for_patients else desk.admin
 
 
 _CODE = ("wrong_code", "no_second_factor", "too_many_attempts")
@@ -299,6 +321,13 @@ EXAMPLES: dict[str, Example] = {
         body=lambda _: {"reason": "ill"},
         caller=patient_of,
         refusals=("wrong_status",),
+    ),
+    "POST /v1/waitlist": Example(
+        target=lambda _: "/v1/waitlist",
+        body=_waiting,
+        caller=patient_of,
+        undo=_wait_no_more,
+        fields_of=(("unknown_doctor", "doctor_id"),),
     ),
     "POST /v1/files": Example(
         target=lambda _: "/v1/files",

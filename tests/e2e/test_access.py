@@ -39,6 +39,7 @@ IDS: dict[str, Callable[[Desk], dict[str, str]]] = {
     "/v1/schedules/{doctor_id}": lambda desk: {"doctor_id": desk.doctor.id, "date": "2027-01-04"},
     "/v1/appointments/{id}": lambda desk: {"id": desk.appointment},
     "/v1/calendars/": lambda desk: {"secret": desk.calendar},
+    "/v1/waitlist/{id}": lambda desk: {"id": desk.waiting},
     FILE: lambda desk: {"appointment_id": desk.appointment, "file_id": desk.file},
 }
 QUERIES: dict[str, Callable[[Desk], str]] = {

@@ -52,6 +52,10 @@ POST /v1/appointments/{id}/cancel
 POST /v1/appointments/{id}/check-in
 POST /v1/appointments/{id}/complete
 POST /v1/appointments/{id}/no-show
+POST /v1/waitlist
+GET /v1/waitlist
+DELETE /v1/waitlist/{id}
+POST /v1/waitlist/{id}/accept
 POST /v1/files
 POST /v1/files/{appointment_id}/{file_id}/complete
 GET /v1/files
@@ -246,6 +250,7 @@ async def test_if_match_is_honoured_by_every_change_of_a_versioned_thing(
     admin, doctor, desk = people.admin, people.doctor, desks[0]
     appointment = f"/v1/appointments/{desk.appointment}"
     file = f"/v1/files/{desk.appointment}/{desk.file}"
+    waiting = f"/v1/waitlist/{desk.waiting}"
     override = f"/v1/schedules/{desk.doctor.id}/overrides/2027-02-01"
     await client.ok("PUT", override, {"closed": True}, token=desk.doctor.token)
     profile = {"specialty": "cardiology", "bio": "Hearts.", "accepting_patients": True}
@@ -265,8 +270,11 @@ async def test_if_match_is_honoured_by_every_change_of_a_versioned_thing(
         ("POST", f"{appointment}/complete", None),
         ("POST", f"{appointment}/no-show", None),
         ("DELETE", file, None),
+        ("DELETE", waiting, None),
+        ("POST", f"{waiting}/accept", None),
     ]:
-        more: dict[str, Any] = {"token": admin.token, "headers": stale}
+        person = desk.patient if target.startswith(waiting) else admin
+        more: dict[str, Any] = {"token": person.token, "headers": stale}
         await client.refused(412, "version_mismatch", method, target, body, **more)
     for target in (
         "/v1/users/me",
@@ -290,8 +298,8 @@ async def test_a_post_that_needs_no_input_takes_none_an_empty_one_or_an_empty_ob
     for operation in without:
         ask_for = (client, "POST", target_of(operation.path))
         # It was let in, and found nothing of this id; or it made something that has none yet.
-        person, status = (people.admin, 404) if "{" in operation.path else (people.doctor, 201)
-        token = person.token
+        staff, status = (people.admin, 404) if "{" in operation.path else (people.doctor, 201)
+        token = (people.patient if operation.is_for_patients else staff).token
         for body, headers in ((None, []), (b"", []), (b"", as_json), (b"{}", as_json)):
             answer = await ask(*ask_for, token=token, body=body, headers=headers)
             assert answer.status == status, answer

@@ -17,7 +17,7 @@ from jwtverify import StaticKeys
 from servicekit.aws import open_client
 from servicekit.calls import Calls
 from servicekit.testing import FakeClock, TokenMint
-from tests.appointments.conftest import Suite
+from tests.appointments.conftest import Suite, forever
 from tests.appointments.fakes import FakeUsers
 
 _tables = itertools.count(1)
@@ -47,6 +47,7 @@ async def clinic_fixture(ministack: str, monkeypatch: pytest.MonkeyPatch) -> Asy
             open_store=open_store,
             clock=clock,
             keys=StaticKeys(_mint.jwks),
+            wait=forever,
         )
         client: TestClient[Any, Any]
         async with TestClient(TestServer(app)) as client:

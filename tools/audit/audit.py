@@ -21,6 +21,7 @@ from appointments_service.store_dynamodb.items import (
     day_key,
     state_of,
 )
+from appointments_service.store_dynamodb.waitlist import entry_of
 from tools.answers import Answered
 from tools.audit.books import (
     Books,
@@ -39,9 +40,11 @@ from tools.audit.invariants import (
     answer_breaches,
     calendar_breaches,
     claims_on,
+    offer_claims_on,
     recount,
     tally_breaches,
 )
+from tools.audit.queues import place_breaches
 from tools.audit.table import BATCH_KEYS, Table
 
 ITEMS_A_SCAN = 2_000_000
@@ -66,8 +69,8 @@ class Report:
 
     Attributes:
         seen: how many items of each kind there are.
-        looked_again: how many calendar days and tallies didn't add up at first sight, which is
-            what a system that is at work looks like.
+        looked_again: how many calendar days, tallies and places in queues didn't add up at first
+            sight, which is what a system that is at work looks like.
     """
 
     seen: Counter[str] = field(default_factory=Counter)
@@ -132,14 +135,16 @@ class Audit:
         await self._table.scan(self._segments, take)
         report.seen += books.seen
         report.breaches += books.breaches
-        calendars, tallies = books.unbalanced()
-        report.looked_again += len(calendars) + len(tallies)
-        self._progress(f"looking again at {len(calendars) + len(tallies):,} places")
+        calendars, tallies, places = books.unbalanced()
+        suspects = len(calendars) + len(tallies) + len(places)
+        report.looked_again += suspects
+        self._progress(f"looking again at {suspects:,} places")
         looks: list[Look] = [partial(self._calendar, key) for key in sorted(calendars)]
         looks += [
             partial(self._tally, key)
             for key in sorted(tallies, key=lambda key: (key.doctor_id, key.day))
         ]
+        looks += [partial(place_breaches, self._table, place) for place in sorted(places)]
         room = asyncio.Semaphore(_LOOKING_AT_ONCE)
 
         async def confirm(look: Look) -> list[Breach]:
@@ -180,13 +185,15 @@ class Audit:
     async def _calendar(self, calendar: Calendar) -> list[Breach]:
         """What is wrong with a calendar day as it is now."""
         key = (partition_of(calendar), day_key(calendar.day))
-        item = (await self._table.get([key])).get(key)
-        state = read(CALENDAR, item, state_of) if item is not None else DayState(0, 0)
+        day = (await self._table.get([key])).get(key)
+        state = read(CALENDAR, day, state_of) if day is not None else DayState(0, 0)
         if isinstance(state, Breach):
             return [state]
+        entries: list[Item] = []
         if calendar.kind == "patient":
             found = await self._table.of_patient(calendar.owner)
         else:
+            entries = await self._table.waiting_for(calendar.owner)
             midnight = datetime.combine(date_of(calendar.day), time(), UTC)
             found = await self._table.of_doctor(
                 calendar.owner, midnight - _BEFORE, midnight + timedelta(days=1) + _AFTER
@@ -197,6 +204,10 @@ class Audit:
             for where, claim in claims_on(appointment)
             if where == calendar
         ]
+        for item in entries:
+            entry = read(CALENDAR, item, entry_of)
+            if not isinstance(entry, Breach):  # or the scan reports it
+                claims += [claim for where, claim in offer_claims_on(entry) if where == calendar]
         return calendar_breaches(calendar, state, claims)
 
     async def _tally(self, key: TallyKey) -> list[Breach]:

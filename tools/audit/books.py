@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo
 
 from appointments_service.domain.appointments import Appointment
 from appointments_service.domain.tallies import TallyKey, contribution
+from appointments_service.domain.waitlist import Entry
 from appointments_service.store_dynamodb import items
 from appointments_service.store_dynamodb.items import Item
+from appointments_service.store_dynamodb.waitlist import DOCTORS, PREFIX, entry_of
 from tools.answers import Answered
 from tools.audit.invariants import (
     ANSWER,
@@ -24,7 +26,10 @@ from tools.audit.invariants import (
     Ledger,
     appointment_breaches,
     claims_on,
+    entry_breaches,
+    offer_claims_on,
 )
+from tools.audit.queues import Place, waiting_of
 from tools.audit.table import key_of
 
 T = TypeVar("T")
@@ -46,8 +51,9 @@ class Share:
 class Books:
     """What a scan has found of one share of doctors and patients.
 
-    Kept are six numbers a calendar day and the sums a tally doesn't agree with, no appointments:
-    that is what bounds memory. What an item alone can tell is told once, in the share of its owner.
+    Kept are six numbers a calendar day, the sums a tally doesn't agree with, and a number for each
+    who waits; no appointments: that is what bounds memory. What an item alone can tell is told
+    once, in the share of its owner.
 
     Attributes:
         seen: how many items of each kind were looked at.
@@ -61,6 +67,7 @@ class Books:
         self._clinic = clinic
         self._ledgers: dict[Calendar, Ledger] = {}
         self._differences: dict[TallyKey, Counter[str]] = {}
+        self._places: Counter[Place] = Counter()
         self.seen: Counter[str] = Counter()
         self.breaches: list[Breach] = []
         self.answers: list[Answered] = []
@@ -74,21 +81,29 @@ class Books:
         elif sort.startswith("day#") and kind in ("doctor", "patient"):
             if owner in self._share:
                 self._read(CALENDAR, item, lambda item: (calendar_of(item), item), self._day)
+        elif sort.startswith(PREFIX) and kind == "patient":
+            self._read(CALENDAR, item, entry_of, self._entry)
         elif sort.startswith("tally#") and kind == "doctor":
             if owner in self._share:
                 self._read(
                     TALLY, item, lambda item: (tally_key_of(item), sums_of(item)), self._tally
                 )
+        elif partition == DOCTORS:
+            if sort in self._share:
+                self._read(CALENDAR, item, lambda item: (sort, waiting_of(item)), self._count)
         elif owner in self._share:
             if sort.startswith("key#") and kind == "caller":
                 self._read(ANSWER, item, answers_of, self._answers)
+            elif kind == PREFIX.rstrip("#"):
+                self._place(Place(owner, sort))
             else:
                 self.seen["others"] += 1
 
-    def unbalanced(self) -> tuple[list[Calendar], list[TallyKey]]:
+    def unbalanced(self) -> tuple[list[Calendar], list[TallyKey], list[Place]]:
         """What doesn't add up. A scan is no snapshot: it must be looked at again."""
         calendars = [key for key, ledger in self._ledgers.items() if not ledger.balances]
-        return calendars, [key for key, sums in self._differences.items() if any(sums.values())]
+        tallies = [key for key, sums in self._differences.items() if any(sums.values())]
+        return calendars, tallies, [place for place, count in self._places.items() if count]
 
     def _read(
         self, invariant: int, item: Item, parse: Callable[[Item], T], take: Callable[[T], None]
@@ -110,6 +125,26 @@ class Books:
         if appointment.doctor_id in self._share:
             key, sums = contribution(appointment, self._clinic)
             self._differences.setdefault(key, Counter()).update(sums)
+
+    def _entry(self, entry: Entry) -> None:
+        if entry.patient_id in self._share:
+            self.seen["waiting entries"] += 1
+            self.seen[f"waiting entries {entry.status}"] += 1
+            self.breaches += entry_breaches(entry)
+        for calendar, claim in offer_claims_on(entry):
+            if calendar.owner in self._share:
+                self._ledgers.setdefault(calendar, Ledger()).claim(claim)
+        if entry.status.is_live and entry.doctor_id in self._share:
+            self._places.update((Place.of_entry(entry), Place(entry.doctor_id, "")))
+
+    def _place(self, place: Place) -> None:
+        self.seen["places in queues"] += 1
+        self._places[place] -= 1
+
+    def _count(self, counted: tuple[str, int]) -> None:
+        doctor_id, waiting = counted
+        self.seen["queues"] += 1
+        self._places[Place(doctor_id, "")] -= waiting
 
     def _day(self, day: tuple[Calendar, Item]) -> None:
         calendar, item = day
@@ -167,12 +202,14 @@ def sums_of(item: Item) -> dict[str, int]:
 
 
 def answers_of(item: Item) -> list[Answered]:
-    """The appointments that a stored answer shows: one, or those of a series.
+    """The appointments that a stored answer shows: one, or those of a series; none where it shows
+    an entry of the waiting list.
 
-    Raises KeyError or ValueError where it shows none: every change that keeps its answer so far
-    makes or moves appointments.
+    Raises KeyError or ValueError where it shows none of these.
     """
     stored = items.answer_of(item)
     body = json.loads(stored.body)
+    if "offer" in body:
+        return []
     source = f"a stored answer {stored.status} tells of it"
     return [Answered.of(source, shown) for shown in body.get("items", [body])]

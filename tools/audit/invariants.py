@@ -2,8 +2,9 @@
 
 1. No two appointments of one doctor that keep their time overlap, buffers as claimed, nor two of
    one patient; recorded overrides aside.
-2. Every busy bucket belongs to exactly one appointment that keeps its time, and each of those has
-   all that it claimed.
+2. Every busy bucket belongs to exactly one appointment that keeps its time or one live offer of the
+   waiting list, and each of those has all that it claimed; and who waits is in its doctor's queue,
+   or an offer would never end.
 3. Every tally equals a recount of the appointments.
 4. Every answer to a change is there afterwards.
 """
@@ -21,6 +22,8 @@ from zoneinfo import ZoneInfo
 from appointments_service.domain.appointments import Appointment
 from appointments_service.domain.buckets import BUCKETS_PER_DAY, Claims, claims_of, date_of
 from appointments_service.domain.tallies import TallyKey, contribution
+from appointments_service.domain.waitlist import Entry, WaitStatus
+from appointments_service.store import Holder
 from appointments_service.store_dynamodb.items import DayState, instant
 from tools.answers import Answered
 
@@ -60,24 +63,25 @@ class Claim(NamedTuple):
 
 
 def claims_on(appointment: Appointment) -> Iterator[tuple[Calendar, Claim]]:
-    """What an appointment holds, calendar by calendar; nothing unless it keeps its time.
+    """What an appointment holds, calendar by calendar; nothing unless it keeps its time."""
+    if appointment.status.keeps_time:
+        yield from _claims(f"appointment {appointment.id}", appointment)
 
-    Whatever else comes to hold time (a live offer of the waiting list) yields its claims likewise,
-    and `Ledger` needs to know nothing of it.
+
+def offer_claims_on(entry: Entry) -> Iterator[tuple[Calendar, Claim]]:
+    """What an entry of the waiting list holds, likewise; nothing unless it is offered a time.
+
+    An overdue offer holds its time until it is lapsed, so what is said to be live counts.
     """
-    if not appointment.status.keeps_time:
-        return
-    holder = f"appointment {appointment.id}"
-    for day, mask in appointment.doctor_claims.items():
-        yield (
-            Calendar("doctor", appointment.doctor_id, day),
-            Claim(holder, mask, appointment.override),
-        )
-    for day, mask in appointment.patient_claims.items():
-        yield (
-            Calendar("patient", appointment.patient_id, day),
-            Claim(holder, mask, appointment.override),
-        )
+    if entry.held is not None:
+        yield from _claims(f"offer to {entry.id}", entry.held)
+
+
+def _claims(name: str, holder: Holder) -> Iterator[tuple[Calendar, Claim]]:
+    for day, mask in holder.doctor_claims.items():
+        yield Calendar("doctor", holder.doctor_id, day), Claim(name, mask, holder.override)
+    for day, mask in holder.patient_claims.items():
+        yield Calendar("patient", holder.patient_id, day), Claim(name, mask, holder.override)
 
 
 @dataclass(slots=True)
@@ -191,6 +195,24 @@ def appointment_breaches(appointment: Appointment) -> list[Breach]:
                 what = f"it claims nothing of its {kind} for {date_of(day)} {_hours(mask)} UTC"
                 breaches.append(Breach(OVERLAP, where, what))
     return breaches + [Breach(ANSWER, where, what) for what in _history_faults(appointment)]
+
+
+def entry_breaches(entry: Entry) -> list[Breach]:
+    """What is wrong with an entry of the waiting list in itself (1 and 2)."""
+    where = f"waiting entry {entry.id}"
+    if (entry.offer is not None) != (entry.status is WaitStatus.OFFERED):
+        has = "an offer" if entry.offer is not None else "no offer"
+        return [Breach(CALENDAR, where, f"it is {entry.status} and has {has}")]
+    if entry.offer is None:
+        return []
+    start, end = entry.offer.starts_at.timestamp(), entry.offer.ends_at.timestamp()
+    left = _without(claims_of(int(start), int(end)), entry.offer.doctor_claims)
+    return [
+        Breach(
+            OVERLAP, where, f"it claims nothing of its doctor for {date_of(day)} {_hours(mask)} UTC"
+        )
+        for day, mask in left.items()
+    ]
 
 
 def _without(claims: Claims, others: Claims) -> dict[int, int]:

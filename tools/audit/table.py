@@ -11,6 +11,7 @@ from appointments_service.store_dynamodb import items
 from appointments_service.store_dynamodb.calls import Patience, persist
 from appointments_service.store_dynamodb.items import Item
 from appointments_service.store_dynamodb.table import BY_DOCTOR
+from appointments_service.store_dynamodb.waitlist import entry_key_of, queue_partition
 
 BATCH_KEYS = 100  # BatchGetItem's most
 _CALL_SECONDS = 30.0
@@ -71,6 +72,19 @@ class Table:
             KeyConditionExpression="user_id = :owner",
             FilterExpression="attribute_exists(doctor_id)",
             ExpressionAttributeValues={":owner": {"S": patient_id}},
+        )
+
+    async def waiting_for(self, doctor_id: str) -> list[Item]:
+        """The entries that have a place in a doctor's queue."""
+        places = await self.queue(doctor_id)
+        return list((await self.get([key_of(entry_key_of(one)) for one in places])).values())
+
+    async def queue(self, doctor_id: str) -> list[Item]:
+        """The places in a doctor's queue."""
+        return await self._query(
+            ConsistentRead=True,
+            KeyConditionExpression="user_id = :queue",
+            ExpressionAttributeValues={":queue": {"S": queue_partition(doctor_id)}},
         )
 
     async def of_doctor(self, doctor_id: str, since: datetime, until: datetime) -> list[Item]:

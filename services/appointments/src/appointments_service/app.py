@@ -1,15 +1,16 @@
 """The only place where the parts of this service are put together."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import aiohttp
 from aiohttp import web
-from prometheus_client import Counter
 
 from appointments_service import __version__
+from appointments_service.counted import count_changes, count_offers, show_waiting
 from appointments_service.directory_users import UsersDirectory
 from appointments_service.handlers.common import (
     BOOKINGS,
@@ -20,18 +21,21 @@ from appointments_service.handlers.common import (
     SCHEDULES,
     SEARCHING,
     SERIES,
+    WAITLIST,
 )
 from appointments_service.routes import OPERATIONS, PROBLEMS
 from appointments_service.service.answers import Answers
 from appointments_service.service.bookings import Bookings
 from appointments_service.service.calendars import Calendars
-from appointments_service.service.changes import CHANGES, Changes
+from appointments_service.service.changes import Changes
 from appointments_service.service.erasing import Erasing
+from appointments_service.service.filling import Filling, Wait
 from appointments_service.service.hours import HoursCache
 from appointments_service.service.parties import Parties
 from appointments_service.service.schedules import Schedules
 from appointments_service.service.searching import Searching
 from appointments_service.service.series import SeriesOfAppointments
+from appointments_service.service.waitlist import Waitlist
 from appointments_service.settings import Settings
 from appointments_service.store import AppointmentStore
 from appointments_service.store_dynamodb import DynamoDBStore
@@ -47,6 +51,8 @@ SERVICE = "appointments"
 
 OpenStore = Callable[[Settings, Calls], AbstractAsyncContextManager[AppointmentStore]]
 Clock = Callable[[], datetime]
+
+FILLING = web.AppKey("filling", Filling)
 
 # Twice this and the pauses fit into what one call of the store may take in all, or a lost answer
 # would never be asked for again.
@@ -83,8 +89,13 @@ def create_app(
     open_store: OpenStore = open_dynamodb,
     clock: Clock = utc_now,
     keys: KeySource | None = None,
+    wait: Wait = asyncio.sleep,
 ) -> web.Application:
-    """The application. Tests pass a store, a clock and keys of their own."""
+    """The application. Tests pass a store, a clock and keys of their own.
+
+    Args:
+        wait: what passes the time between two looks at who waits.
+    """
 
     async def connect(app: web.Application) -> AsyncIterator[None]:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
@@ -109,18 +120,32 @@ def create_app(
             directory = _directory(settings, users, clock)
             hours = HoursCache(store, clock)
             clinic = ZoneInfo(settings.clinic_timezone)
+            registry = app[METRICS].registry
+            offers = count_offers(registry)
+            filling = Filling(
+                store,
+                directory,
+                hours,
+                clock,
+                longest=timedelta(minutes=settings.offer_minutes),
+                offers=offers,
+                seen=show_waiting(registry),
+            )
             app[CLINIC] = clinic
             app[CLOCK] = clock
-            app[SCHEDULES] = Schedules(store, directory, hours, clock)
+            app[SCHEDULES] = Schedules(store, directory, hours, clock, filling.poke)
             app[SEARCHING] = Searching(store, directory, hours, clock)
-            changes = Changes(store, clock, clinic, _counted_changes(app))
+            changes = Changes(store, clock, clinic, count_changes(registry), filling.poke)
             booking = (changes, Answers(store, clock), Parties(directory), hours, new_id)
             app[BOOKINGS] = Bookings(*booking)
             app[SERIES] = SeriesOfAppointments(*booking)
+            app[WAITLIST] = Waitlist(*booking, filling, offers)
             app[CALENDARS] = Calendars(store, directory, clock)
-            app[ERASING] = Erasing(store, clock)
+            app[ERASING] = Erasing(store, clock, filling.poke)
+            app[FILLING] = filling
             app[HEALTH].checks["dynamodb"] = store.ping
-            yield
+            async with _running(filling, wait):
+                yield
 
     return build_app(
         service=SERVICE,
@@ -133,15 +158,19 @@ def create_app(
     )
 
 
-def _counted_changes(app: web.Application) -> Callable[[str], None]:
-    counter = Counter(
-        "appointment_changes",
-        "Appointments booked, moved, or given another status",
-        ["change"],
-        registry=app[METRICS].registry,
-    )
-    children = {change: counter.labels(change) for change in CHANGES}  # each begins with 0
-    return lambda change: children[change].inc()
+@asynccontextmanager
+async def _running(filling: Filling, wait: Wait) -> AsyncIterator[None]:
+    """Offers what becomes free to those who wait, until the end of the context.
+
+    A write that is cut off by that end is whole or nothing, and other instances go on.
+    """
+    task = asyncio.create_task(filling.run(wait), name="filling")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _directory(settings: Settings, users: Peer, clock: Clock) -> UsersDirectory:

@@ -141,6 +141,14 @@ class TooEarlyError(AppointmentsError):
     """Nobody has missed an appointment that hasn't begun."""
 
 
+class OfferExpiredError(AppointmentsError):
+    """No time is held for the entry: none was offered, or the offer has lapsed."""
+
+
+class TooManyEntriesError(AppointmentsError):
+    """The patient waits for as much as one may."""
+
+
 class IdempotencyKeyReusedError(AppointmentsError):
     """The key was used before, with another request."""
 

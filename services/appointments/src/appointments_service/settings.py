@@ -32,5 +32,7 @@ class Settings(ServiceSettings):
     region: Annotated[str, Field(validation_alias="AWS_REGION", min_length=1)] = "us-east-1"
     clinic_timezone: Annotated[str, AfterValidator(zone_name)] = "UTC"
     """Whose dates analytics counts by. Changing it later takes a recount of all tallies."""
+    offer_minutes: Annotated[int, Field(ge=10, le=10_080)] = 60
+    """How long a time is held at most for somebody who waits for one."""
     service_key_file: PrivateKeyFile | None = None
     """PEM of the private key with which this service signs in to users."""

@@ -10,6 +10,7 @@ from appointments_service.domain.buckets import Claims
 from appointments_service.domain.feeds import Feed
 from appointments_service.domain.schedules import Override, Schedule
 from appointments_service.domain.tallies import TallyKey
+from appointments_service.domain.waitlist import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +240,27 @@ class AppointmentStore(Protocol):
         """A page by start, and the position to go on from, if there is more.
 
         Raises BadPositionError where no page of this selection ended at `after`.
+        """
+
+    async def read_entry(self, patient_id: str, key: str) -> Entry | None:
+        """One entry of the waiting list, consistently."""
+
+    async def list_entries(self, patient_id: str, after: str, limit: int) -> list[Entry]:
+        """A page of a patient's entries, oldest first, consistently.
+
+        Args:
+            after: the key of the last one of the page before; empty for the first page.
+        """
+
+    async def read_queue(self, doctor_id: str) -> list[Entry]:
+        """The live entries of those that wait for a doctor, first come first, consistently."""
+
+    async def read_waited_for(self) -> Mapping[str, int]:
+        """The doctors that anybody waits for, and how many entries that are."""
+
+    async def forget_entry(self, entry: Entry) -> bool:
+        """Deletes an entry that has ended; False if it isn't as it was read any more, or is being
+        changed by others.
         """
 
     async def keys_of_patient(self, patient_id: str, after: str, limit: int) -> list[str]:

@@ -1,9 +1,9 @@
 """What handlers share: the use cases, who calls, pages, and how an appointment is answered."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -12,13 +12,14 @@ from appointments_service import schemas
 from appointments_service.domain import appointments
 from appointments_service.domain.appointments import Actor
 from appointments_service.errors import BadPositionError
-from appointments_service.service.answers import Done, Idempotency
+from appointments_service.service.answers import Done, Idempotency, Versioned
 from appointments_service.service.bookings import Bookings
 from appointments_service.service.calendars import Calendars
 from appointments_service.service.erasing import Erasing
 from appointments_service.service.schedules import Schedules
 from appointments_service.service.searching import Searching
 from appointments_service.service.series import SeriesOfAppointments
+from appointments_service.service.waitlist import Waitlist
 from appointments_service.store import StoredAnswer
 from servicekit.auth import Caller
 from servicekit.operations import Call, answer, etag
@@ -29,8 +30,11 @@ ERASING = web.AppKey("erasing", Erasing)
 CALENDARS = web.AppKey("calendars", Calendars)
 SEARCHING = web.AppKey("searching", Searching)
 SERIES = web.AppKey("series", SeriesOfAppointments)
+WAITLIST = web.AppKey("waitlist", Waitlist)
 CLOCK = web.AppKey[Callable[[], datetime]]("clock")
 CLINIC = web.AppKey("clinic", ZoneInfo)
+
+V = TypeVar("V", bound=Versioned)
 
 
 def actor_of(caller: Caller) -> Actor:
@@ -62,22 +66,33 @@ def appointment_answer(appointment: appointments.Appointment, status: int) -> we
     return answer(model, status=status, headers=etag(appointment.version))
 
 
-def _render_one(made: Sequence[appointments.Appointment]) -> bytes:
+def _render_one(made: tuple[appointments.Appointment, ...]) -> bytes:
     return schemas.Appointment.of(made[0]).model_dump_json().encode()
 
 
-def _render_series(made: Sequence[appointments.Appointment]) -> bytes:
+def _render_series(made: tuple[appointments.Appointment, ...]) -> bytes:
     return schemas.Series.of(made).model_dump_json().encode()
 
 
 def idempotency_of(
     call: Call[Any, Any], status: int, *, series: bool = False
-) -> Idempotency | None:
+) -> Idempotency[appointments.Appointment] | None:
     """The caller's key, if it gave one, for an answer with this status should it succeed.
 
     Args:
         series: whether the answer shows all that was made, and not the one.
     """
+    return keyed(call, status, _render_series if series else _render_one, versioned=not series)
+
+
+def keyed(
+    call: Call[Any, Any],
+    status: int,
+    render: Callable[[tuple[V, ...]], bytes],
+    *,
+    versioned: bool = True,
+) -> Idempotency[V] | None:
+    """As `idempotency_of`, for whatever is made and however it is shown."""
     key = call.idempotency_key
     if key is None:
         return None
@@ -87,12 +102,12 @@ def idempotency_of(
         key=hashlib.sha256(place.encode()).hexdigest(),
         request_hash=hashlib.sha256(call.raw_body).hexdigest(),
         status=status,
-        render=_render_series if series else _render_one,
-        versioned=not series,
+        render=render,
+        versioned=versioned,
     )
 
 
-def done_answer(done: Done, status: int) -> web.Response:
+def done_answer(done: Done[appointments.Appointment], status: int) -> web.Response:
     """The appointment that was made, or byte for byte what its key was answered before."""
     if done.answered is None:
         return appointment_answer(done.made[0], status)

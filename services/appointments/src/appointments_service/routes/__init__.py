@@ -10,6 +10,7 @@ from appointments_service.routes import (
     schedules,
     searching,
     series,
+    waitlist,
 )
 from appointments_service.routes.problems import PROBLEMS
 from servicekit.operations import AnyOperation
@@ -22,5 +23,6 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
     *appointments.OPERATIONS,
     *series.OPERATIONS,
     *calendars.OPERATIONS,
+    *waitlist.OPERATIONS,
     *erasures.OPERATIONS,
 )

@@ -41,6 +41,10 @@ PROBLEMS: Final[Mapping[type[Exception], Problem]] = {
         409, "too_many_moves", "The appointment was moved too often; cancel it and book anew"
     ),
     errors.TooEarlyError: Problem(409, "too_early", "The appointment has not begun"),
+    errors.OfferExpiredError: Problem(409, "offer_expired", "No time is held any more"),
+    errors.TooManyEntriesError: Problem(
+        409, "too_many_entries", "The patient waits for as much as one may"
+    ),
     errors.IdempotencyKeyReusedError: Problem(
         422, "idempotency_key_reused", "The key was used with another request"
     ),

@@ -31,6 +31,7 @@ from appointments_service.schemas.schedules import (
 )
 from appointments_service.schemas.searching import OpenSlot, OpenSlots, Search
 from appointments_service.schemas.series import NewSeries, Series
+from appointments_service.schemas.waitlist import NewWaitlist, Offer, Waitlist, Waitlists
 
 __all__ = [
     "Appointment",
@@ -50,6 +51,8 @@ __all__ = [
     "NewOverride",
     "NewSchedule",
     "NewSeries",
+    "NewWaitlist",
+    "Offer",
     "OpenSlot",
     "OpenSlots",
     "Override",
@@ -61,4 +64,6 @@ __all__ = [
     "Series",
     "Slot",
     "Slots",
+    "Waitlist",
+    "Waitlists",
 ]

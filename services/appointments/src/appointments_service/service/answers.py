@@ -1,9 +1,9 @@
 """What was answered to an idempotency key, and is answered to it again."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from appointments_service.domain.appointments import Appointment
 from appointments_service.errors import (
@@ -20,12 +20,27 @@ from appointments_service.store import (
 
 ANSWERS_KEPT = timedelta(hours=24)
 
+
+class Versioned(Protocol):
+    """What a change makes: an appointment, or an entry of the waiting list."""
+
+    @property
+    def version(self) -> int:
+        """Which change of it this is."""
+
+    @property
+    def updated_at(self) -> datetime:
+        """When it was changed."""
+
+
+V = TypeVar("V", bound=Versioned)
+
 Made = tuple[Appointment, ...]
 """What a change has made of appointments: one, or those of a series."""
 
 
 @dataclass(frozen=True, slots=True)
-class Idempotency:
+class Idempotency(Generic[V]):
     """A caller's key for one request.
 
     Attributes:
@@ -40,10 +55,10 @@ class Idempotency:
     key: str
     request_hash: str
     status: int
-    render: Callable[[Sequence[Appointment]], bytes]
+    render: Callable[[tuple[V, ...]], bytes]
     versioned: bool = True
 
-    def record(self, made: Sequence[Appointment]) -> IdempotencyRecord:
+    def record(self, made: tuple[V, ...]) -> IdempotencyRecord:
         """What is stored with a change that made these."""
         now = made[0].updated_at
         version = made[0].version if self.versioned else None
@@ -51,10 +66,10 @@ class Idempotency:
         return IdempotencyRecord(self.caller_id, self.key, answer, now, now + ANSWERS_KEPT)
 
 
-class Done(NamedTuple):
-    """What a request led to: appointments, or the answer that its key had already."""
+class Done(NamedTuple, Generic[V]):
+    """What a request led to: what it made, or the answer that its key had already."""
 
-    made: Made
+    made: tuple[V, ...]
     answered: StoredAnswer | None
 
 
@@ -66,8 +81,8 @@ class Answers:
         self._clock = clock
 
     async def once(
-        self, attempt: Callable[[], Awaitable[Made]], idempotency: Idempotency | None
-    ) -> Done:
+        self, attempt: Callable[[], Awaitable[tuple[V, ...]]], idempotency: Idempotency[V] | None
+    ) -> Done[V]:
         """Runs an attempt unless its key has an answer, which then is the answer.
 
         The key is looked up in the write itself, so a success costs no read; only when the
@@ -88,7 +103,7 @@ class Answers:
             raise IdempotencyKeyReusedError("the key was used with another request")
         return Done((), answer)
 
-    async def _answer(self, idempotency: Idempotency | None) -> StoredAnswer | None:
+    async def _answer(self, idempotency: Idempotency[V] | None) -> StoredAnswer | None:
         if idempotency is None:
             return None
         return await self._store.read_answer(idempotency.caller_id, idempotency.key, self._clock())

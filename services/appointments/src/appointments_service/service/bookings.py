@@ -70,8 +70,8 @@ class Bookings:
         starts_at: datetime,
         reason: str | None,
         override: bool,
-        idempotency: Idempotency | None,
-    ) -> Done:
+        idempotency: Idempotency[Appointment] | None,
+    ) -> Done[Appointment]:
         """Books a time for a patient.
 
         Args:
@@ -113,8 +113,8 @@ class Bookings:
         appointment_id: str,
         starts_at: datetime,
         if_match: frozenset[int] | None,
-        idempotency: Idempotency | None,
-    ) -> Done:
+        idempotency: Idempotency[Appointment] | None,
+    ) -> Done[Appointment]:
         """Moves an appointment with the same doctor. Raises as booking does."""
 
         async def attempt() -> Made:
@@ -172,7 +172,7 @@ class Bookings:
         starts_at: datetime,
         before: Appointment | None,
         make: Callable[[Slot, Hours], Appointment],
-        idempotency: Idempotency | None,
+        idempotency: Idempotency[Appointment] | None,
         find: FindSlot = find_slot,
     ) -> Made:
         """Writes the appointment that `make` gives for the slot at that time.

@@ -8,7 +8,7 @@ from appointments_service.domain.appointments import Actor, Appointment, Status,
 from appointments_service.domain.tallies import difference, total
 from appointments_service.errors import NotFoundError, VersionMismatchError
 from appointments_service.service.answers import Idempotency
-from appointments_service.store import AppointmentStore, Changed, Write
+from appointments_service.store import AppointmentStore, Changed, Extra, Write
 
 CHANGES = (
     "booked",
@@ -25,6 +25,7 @@ class Changes:
     Args:
         clinic: the zone whose dates the tallies are kept by.
         changed: told of each change that was made, once: one of CHANGES.
+        freed: told of a doctor who has got time back.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class Changes:
         clock: Callable[[], datetime],
         clinic: ZoneInfo,
         changed: Callable[[str], None] = lambda _: None,
+        freed: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.store = store
         self.clock = clock
         self._clinic = clinic
         self._changed = changed
+        self._freed = freed
 
     async def find(
         self, actor: Actor, appointment_id: str, if_match: frozenset[int] | None = None
@@ -61,23 +64,32 @@ class Changes:
         what: str,
         *changes: Changed,
         schedule_version: int | None = None,
-        idempotency: Idempotency | None = None,
+        idempotency: Idempotency[Appointment] | None = None,
+        extras: tuple[Extra, ...] = (),
     ) -> None:
         """Writes changes of one doctor's appointments, all or none. Raises as the store does.
 
         Args:
             what: which of CHANGES it is.
             schedule_version: the version of the hours that taken times were checked against.
+            extras: what is written along.
         """
+        doctor_id = changes[0].after.doctor_id
+        after = tuple(one.after for one in changes)
         differences = [difference(one.before, one.after, self._clinic) for one in changes]
         await self.store.write(
             Write(
-                doctor_id=changes[0].after.doctor_id,
+                doctor_id=doctor_id,
                 changes=changes,
                 schedule_version=schedule_version,
                 tallies=differences[0] if len(changes) == 1 else total(differences),
-                record=idempotency.record([one.after for one in changes]) if idempotency else None,
+                record=idempotency.record(after) if idempotency else None,
+                extras=extras,
             )
         )
         for _ in changes:
             self._changed(what)
+        if any(
+            one.before and one.before.doctor_claims != one.after.doctor_claims for one in changes
+        ):
+            self._freed(doctor_id)

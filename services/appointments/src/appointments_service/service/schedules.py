@@ -44,7 +44,11 @@ DETAILS: Mapping[str, str] = {
 
 
 class Schedules:
-    """What callers may do with doctors' hours."""
+    """What callers may do with doctors' hours.
+
+    Args:
+        changed: told of a doctor whose hours have changed.
+    """
 
     def __init__(
         self,
@@ -52,11 +56,13 @@ class Schedules:
         directory: Directory,
         hours: HoursCache,
         clock: Callable[[], datetime],
+        changed: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._directory = directory
         self._hours = hours
         self._clock = clock
+        self._changed = changed
 
     async def schedule(self, doctor_id: str) -> Schedule:
         """The schedule in force. Raises NoScheduleError."""
@@ -80,6 +86,7 @@ class Schedules:
                 await self._store.write_schedule(schedule, former)
             except ScheduleChangedError:
                 continue
+            self._changed(wanted.doctor_id)
             return schedule
         raise StoreUnavailableError("the schedule is being changed by others")
 
@@ -131,6 +138,7 @@ class Schedules:
                 await self._store.write_override(schedule, former, day, written)
             except ScheduleChangedError:
                 continue
+            self._changed(doctor_id)
             return version
         raise StoreUnavailableError("the schedule is being changed by others")
 

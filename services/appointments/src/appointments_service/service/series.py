@@ -70,7 +70,9 @@ class SeriesOfAppointments:
         self._hours = hours
         self._new_key = new_key
 
-    async def book(self, actor: Actor, wanted: Wanted, idempotency: Idempotency | None) -> Done:
+    async def book(
+        self, actor: Actor, wanted: Wanted, idempotency: Idempotency[Appointment] | None
+    ) -> Done[Appointment]:
         """Books all appointments of a series, or none.
 
         Raises:
@@ -108,7 +110,7 @@ class SeriesOfAppointments:
         wanted: Wanted,
         patient: Party,
         make: Callable[[list[Slot], Hours], Made],
-        idempotency: Idempotency | None,
+        idempotency: Idempotency[Appointment] | None,
     ) -> Made:
         """Writes the appointments that `make` gives for all slots.
 

@@ -106,14 +106,17 @@ def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def readable_claims(claims: Claims) -> dict[str, list[int]]:
+    """Claims as they lie in a JSON text: the buckets of each UTC day."""
+    return {date_of(day).isoformat(): list(buckets_in(mask)) for day, mask in claims.items()}
+
+
 def _claims_json(doctor: Claims, patient: Claims) -> str:
-    def readable(claims: Claims) -> dict[str, list[int]]:
-        return {date_of(day).isoformat(): list(buckets_in(mask)) for day, mask in claims.items()}
-
-    return json.dumps({"doctor": readable(doctor), "patient": readable(patient)})
+    return json.dumps({"doctor": readable_claims(doctor), "patient": readable_claims(patient)})
 
 
-def _claims(listed: Mapping[str, list[int]]) -> Claims:
+def claims_of_readable(listed: Mapping[str, list[int]]) -> Claims:
+    """Claims from a JSON text."""
     return {
         day_number(date.fromisoformat(day)): sum(1 << bucket for bucket in buckets)
         for day, buckets in listed.items()
@@ -193,8 +196,8 @@ def appointment_of(item: Item) -> Appointment:
         cancelled_by=item["cancelled_by"]["S"] if "cancelled_by" in item else None,
         override=item["override"]["BOOL"],
         series_id=item["series_id"]["S"] if "series_id" in item else None,
-        doctor_claims=_claims(claims["doctor"]),
-        patient_claims=_claims(claims["patient"]),
+        doctor_claims=claims_of_readable(claims["doctor"]),
+        patient_claims=claims_of_readable(claims["patient"]),
         history=tuple(_change(row) for row in json.loads(item["history"]["S"])),
     )
 
