@@ -13,6 +13,7 @@ from appointments_service import __version__
 from appointments_service.directory_users import UsersDirectory
 from appointments_service.handlers.common import (
     BOOKINGS,
+    CALENDARS,
     CLINIC,
     CLOCK,
     ERASING,
@@ -22,6 +23,7 @@ from appointments_service.handlers.common import (
 from appointments_service.routes import OPERATIONS, PROBLEMS
 from appointments_service.service.answers import Answers
 from appointments_service.service.bookings import Bookings
+from appointments_service.service.calendars import Calendars
 from appointments_service.service.changes import CHANGES, Changes
 from appointments_service.service.erasing import Erasing
 from appointments_service.service.hours import HoursCache
@@ -112,6 +114,7 @@ def create_app(
             booking = (changes, Answers(store, clock), Parties(directory), hours, new_id)
             app[BOOKINGS] = Bookings(*booking)
             app[SERIES] = SeriesOfAppointments(*booking)
+            app[CALENDARS] = Calendars(store, directory, clock)
             app[ERASING] = Erasing(store, clock)
             app[HEALTH].checks["dynamodb"] = store.ping
             yield

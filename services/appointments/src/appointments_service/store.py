@@ -7,6 +7,7 @@ from typing import Protocol
 
 from appointments_service.domain.appointments import Appointment, Status
 from appointments_service.domain.buckets import Claims
+from appointments_service.domain.feeds import Feed
 from appointments_service.domain.schedules import Override, Schedule
 from appointments_service.domain.tallies import TallyKey
 
@@ -250,6 +251,15 @@ class AppointmentStore(Protocol):
 
     async def forget_answers_about(self, caller_id: str, patient_id: str) -> None:
         """Deletes a caller's stored answers that tell of a patient."""
+
+    async def read_feed(self, digest: str) -> Feed | None:
+        """The calendar feed whose secret has this digest, consistently."""
+
+    async def replace_feed(self, feed: Feed) -> None:
+        """Makes a feed its owner's only one."""
+
+    async def remove_feed(self, owner_id: str) -> None:
+        """Ends the owner's feed, if there is one."""
 
     async def ping(self) -> None:
         """Raises if the store is away."""

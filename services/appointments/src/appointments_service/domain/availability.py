@@ -178,7 +178,7 @@ class Hours:
 def runs_of(zone: ZoneInfo, day: date, hours: tuple[Interval, ...]) -> Iterator[tuple[int, int]]:
     """The unbroken runs of instants that each interval of a date covers, as `[start, end)`."""
     midnight = day_number(day) * DAY_SECONDS
-    stretches = _constant_offsets(zone, midnight + _DATE_BEGINS, midnight + _DATE_ENDS)
+    stretches = constant_offsets(zone, midnight + _DATE_BEGINS, midnight + _DATE_ENDS)
     for interval in hours:
         run: tuple[int, int] | None = None
         for begin, end, offset in stretches:
@@ -196,12 +196,19 @@ def runs_of(zone: ZoneInfo, day: date, hours: tuple[Interval, ...]) -> Iterator[
             yield run
 
 
-def _constant_offsets(zone: ZoneInfo, begin: int, end: int) -> list[tuple[int, int, int]]:
-    """`[begin, end)` cut where the zone's offset changes: (begin, end, offset), in seconds."""
+def constant_offsets(
+    zone: ZoneInfo, begin: int, end: int, sample: int = _SAMPLE
+) -> list[tuple[int, int, int]]:
+    """`[begin, end)` cut where the zone's offset changes: (begin, end, offset), in seconds.
+
+    Args:
+        sample: so far apart the zone is looked at: what changes and changes back between two looks
+            isn't seen.
+    """
     stretches: list[tuple[int, int, int]] = []
     start, offset = begin, _offset_at(zone, begin)
-    for moment in range(begin, end, _SAMPLE):
-        following = min(moment + _SAMPLE, end)
+    for moment in range(begin, end, sample):
+        following = min(moment + sample, end)
         changed = _offset_at(zone, following)
         if changed != offset:
             change = _change_between(zone, moment, following, offset)

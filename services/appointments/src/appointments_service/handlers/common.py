@@ -14,6 +14,7 @@ from appointments_service.domain.appointments import Actor
 from appointments_service.errors import BadPositionError
 from appointments_service.service.answers import Done, Idempotency
 from appointments_service.service.bookings import Bookings
+from appointments_service.service.calendars import Calendars
 from appointments_service.service.erasing import Erasing
 from appointments_service.service.schedules import Schedules
 from appointments_service.service.series import SeriesOfAppointments
@@ -24,6 +25,7 @@ from servicekit.operations import Call, answer, etag
 BOOKINGS = web.AppKey("bookings", Bookings)
 SCHEDULES = web.AppKey("schedules", Schedules)
 ERASING = web.AppKey("erasing", Erasing)
+CALENDARS = web.AppKey("calendars", Calendars)
 SERIES = web.AppKey("series", SeriesOfAppointments)
 CLOCK = web.AppKey[Callable[[], datetime]]("clock")
 CLINIC = web.AppKey("clinic", ZoneInfo)

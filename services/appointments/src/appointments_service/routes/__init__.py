@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from appointments_service.routes import appointments, erasures, schedules, series
+from appointments_service.routes import appointments, calendars, erasures, schedules, series
 from appointments_service.routes.problems import PROBLEMS
 from servicekit.operations import AnyOperation
 
@@ -13,5 +13,6 @@ OPERATIONS: Final[Sequence[AnyOperation]] = (
     *schedules.OPERATIONS,
     *appointments.OPERATIONS,
     *series.OPERATIONS,
+    *calendars.OPERATIONS,
     *erasures.OPERATIONS,
 )

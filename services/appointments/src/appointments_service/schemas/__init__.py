@@ -10,6 +10,7 @@ from appointments_service.schemas.appointments import (
     NewAppointment,
     Reschedule,
 )
+from appointments_service.schemas.calendars import Calendar
 from appointments_service.schemas.erasures import (
     AppointmentIds,
     Erased,
@@ -35,6 +36,7 @@ __all__ = [
     "AppointmentFilter",
     "AppointmentIds",
     "AppointmentList",
+    "Calendar",
     "Cancellation",
     "Change",
     "DateRange",

@@ -31,11 +31,13 @@ class Erasing:
 
         Names, reasons and notes go; times, statuses and ids stay, since they are the clinic's
         record. Stored answers go first: who changes an appointment in between, and so leaves
-        another answer, keeps it from being replaced, and it is met again in the next call.
+        another answer, keeps it from being replaced, and it is met again in the next call. The
+        calendar feed goes before all: it shows what the others still have to lose.
 
         Returns:
             Whether there may be more to do.
         """
+        await self._store.remove_feed(patient_id)
         found = await self._store.personal_appointments(patient_id, APPOINTMENTS_A_CALL)
         now = self._clock()
         more = await self._store.forget_answers(patient_id, ANSWERS_A_CALL)

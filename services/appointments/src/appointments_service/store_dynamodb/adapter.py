@@ -1,11 +1,12 @@
 """The adapter: what the port asks for, in DynamoDB's calls, each part in a file of its own."""
 
 from appointments_service.store_dynamodb.erasures import Erasures
+from appointments_service.store_dynamodb.feeds import Feeds
 from appointments_service.store_dynamodb.schedules import StoredSchedules
 from appointments_service.store_dynamodb.writing import Writing
 
 
-class DynamoDBStore(StoredSchedules, Writing, Erasures):
+class DynamoDBStore(StoredSchedules, Writing, Erasures, Feeds):
     """`AppointmentStore` on one table."""
 
     async def ping(self) -> None:
