@@ -1,8 +1,10 @@
 """The only place where the parts of this service are put together."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import aiohttp
@@ -20,6 +22,8 @@ from appointments_service.handlers.common import (
     SCHEDULES,
     SERIES,
 )
+from appointments_service.mails import MAILS_DUE, OpenMailer, mailing, open_ses_late
+from appointments_service.outbox import OutboxStore
 from appointments_service.routes import OPERATIONS, PROBLEMS
 from appointments_service.service.answers import Answers
 from appointments_service.service.bookings import Bookings
@@ -43,7 +47,12 @@ from servicekit.peers import Peer, ServiceTokens
 
 SERVICE = "appointments"
 
-OpenStore = Callable[[Settings, Calls], AbstractAsyncContextManager[AppointmentStore]]
+
+class Store(AppointmentStore, OutboxStore, Protocol):
+    """All that is kept."""
+
+
+OpenStore = Callable[[Settings, Calls], AbstractAsyncContextManager[Store]]
 Clock = Callable[[], datetime]
 
 # Twice this and the pauses fit into what one call of the store may take in all, or a lost answer
@@ -57,9 +66,7 @@ def utc_now() -> datetime:
 
 
 @asynccontextmanager
-async def open_dynamodb(
-    settings: Settings, calls: Calls | None = None
-) -> AsyncIterator[AppointmentStore]:
+async def open_dynamodb(settings: Settings, calls: Calls | None = None) -> AsyncIterator[Store]:
     """The store on the table that the settings name."""
     async with open_client(
         "dynamodb",
@@ -79,10 +86,11 @@ def create_app(
     settings: Settings,
     *,
     open_store: OpenStore = open_dynamodb,
+    open_mailer: OpenMailer = open_ses_late,
     clock: Clock = utc_now,
     keys: KeySource | None = None,
 ) -> web.Application:
-    """The application. Tests pass a store, a clock and keys of their own."""
+    """The application. Tests pass a store, a mailer, a clock and keys of their own."""
 
     async def connect(app: web.Application) -> AsyncIterator[None]:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
@@ -110,14 +118,21 @@ def create_app(
             app[CLINIC] = clinic
             app[CLOCK] = clock
             app[SCHEDULES] = Schedules(store, directory, hours, clock)
-            changes = Changes(store, clock, clinic, _counted_changes(app))
+            due = app[MAILS_DUE] = asyncio.Event()
+            mails = settings.mail != "off"
+            counted = _counted_changes(app)
+            changes = Changes(store, clock, clinic, counted, due.set if mails else None)
             booking = (changes, Answers(store, clock), Parties(directory), hours, new_id)
             app[BOOKINGS] = Bookings(*booking)
             app[SERIES] = SeriesOfAppointments(*booking)
             app[CALENDARS] = Calendars(store, directory, clock)
             app[ERASING] = Erasing(store, clock)
             app[HEALTH].checks["dynamodb"] = store.ping
-            yield
+            if not mails:
+                yield
+                return
+            async with mailing(app, settings, store, directory, clock, open_mailer):
+                yield
 
     return build_app(
         service=SERVICE,

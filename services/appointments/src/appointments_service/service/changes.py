@@ -5,8 +5,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from appointments_service.domain.appointments import Actor, Appointment, Status, keys_of
+from appointments_service.domain.notices import notice_of
 from appointments_service.domain.tallies import difference, total
 from appointments_service.errors import NotFoundError, VersionMismatchError
+from appointments_service.outbox import Posting
 from appointments_service.service.answers import Idempotency
 from appointments_service.store import AppointmentStore, Changed, Write
 
@@ -25,6 +27,7 @@ class Changes:
     Args:
         clinic: the zone whose dates the tallies are kept by.
         changed: told of each change that was made, once: one of CHANGES.
+        posted: told that a notice was written; None where patients are told nothing.
     """
 
     def __init__(
@@ -33,11 +36,13 @@ class Changes:
         clock: Callable[[], datetime],
         clinic: ZoneInfo,
         changed: Callable[[str], None] = lambda _: None,
+        posted: Callable[[], None] | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
         self._clinic = clinic
         self._changed = changed
+        self._posted = posted
 
     async def find(
         self, actor: Actor, appointment_id: str, if_match: frozenset[int] | None = None
@@ -69,6 +74,8 @@ class Changes:
             what: which of CHANGES it is.
             schedule_version: the version of the hours that taken times were checked against.
         """
+        afters = [one.after for one in changes]
+        notice = None if self._posted is None else notice_of(what, afters, self.clock())
         differences = [difference(one.before, one.after, self._clinic) for one in changes]
         await self.store.write(
             Write(
@@ -76,8 +83,11 @@ class Changes:
                 changes=changes,
                 schedule_version=schedule_version,
                 tallies=differences[0] if len(changes) == 1 else total(differences),
-                record=idempotency.record([one.after for one in changes]) if idempotency else None,
+                record=idempotency.record(afters) if idempotency else None,
+                extras=(Posting(notice),) if notice is not None else (),
             )
         )
         for _ in changes:
             self._changed(what)
+        if notice is not None and self._posted is not None:
+            self._posted()
