@@ -289,12 +289,7 @@ async def _fake_users(mint: TokenMint) -> AsyncIterator[str]:
 async def _service(emulator: str, users: str, mint: TokenMint) -> AsyncIterator[Program]:
     """The service, its mail on: what a booking leaves to be sent is part of it, sending is not."""
     with TemporaryDirectory() as folder:
-        key = Path(folder, "service.pem")
-        key.write_bytes(
-            mint.private_key.private_bytes(
-                Encoding.PEM, PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
+        key = _write_key(Path(folder, "service.pem"), mint)
         mail = {
             "APPOINTMENTS_MAIL": "ses",
             "APPOINTMENTS_MAIL_SENDERS": "0",
@@ -302,6 +297,12 @@ async def _service(emulator: str, users: str, mint: TokenMint) -> AsyncIterator[
         }
         async with _started(emulator, users, mail) as program:
             yield program
+
+
+def _write_key(path: Path, mint: TokenMint) -> Path:
+    unencrypted = serialization.NoEncryption()
+    path.write_bytes(mint.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, unencrypted))
+    return path
 
 
 def _started(
