@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionError as ConnectionLost
 
+from appointments_service.app import ANSWER_SECONDS
 from appointments_service.domain.appointments import (
     Party,
     Status,
@@ -19,6 +20,7 @@ from appointments_service.domain.appointments import (
 from appointments_service.domain.notices import notice_of, read_notice
 from appointments_service.outbox import Posting
 from appointments_service.service.mailing import (
+    ATTEMPT_SECONDS,
     FIRST_PAUSE,
     GIVE_UP,
     LEASE,
@@ -26,7 +28,8 @@ from appointments_service.service.mailing import (
     Backlog,
 )
 from appointments_service.store import Write
-from servicekit.mail import MailRefusedError, MailUnavailableError
+from appointments_service.store_dynamodb.calls import DEADLINE_SECONDS
+from servicekit.mail import SEND_SECONDS, MailRefusedError, MailUnavailableError
 from servicekit.testing import FakeClock
 from tests.appointments.conftest import NOW
 from tests.appointments.faults import WRITE
@@ -276,6 +279,13 @@ async def test_no_more_than_so_many_are_sent_at_once(desk: Desk) -> None:
     await task
     assert len(desk.mails) == 12
     assert before <= 12 + 4 + 4 * 2  # bookings, the look, and of each a lease and a read
+
+
+def test_a_lease_is_longer_than_what_is_done_under_it() -> None:
+    """An attempt, and a call of the store that is given up at last."""
+    a_call = DEADLINE_SECONDS + ANSWER_SECONDS
+    assert LEASE.total_seconds() > ATTEMPT_SECONDS + 2 * a_call
+    assert ATTEMPT_SECONDS > SEND_SECONDS
 
 
 async def test_a_look_at_nothing_is_one_call_a_shard(desk: Desk) -> None:
