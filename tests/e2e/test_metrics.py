@@ -27,7 +27,7 @@ VALUES = {
     "store": "dynamodb|s3|sqlite|mysql|ses",
     "peer": "users|appointments|files",
     "operation": r"(GET|POST|DELETE) /[a-z0-9/{}_-]+|[A-Z][A-Za-z]+( [a-z_]+)?",
-    "result": "ok|refused|conflict|throttled|failed|sent|unsent",
+    "result": "ok|refused|conflict|throttled|failed|sent|unsent|gone|stale",
     "reason": "conflict|throttled|failed|refused",
     "state": "in_use|idle",
     "change": "booked|moved|checked_in|completed|cancelled|no_show",
