@@ -30,7 +30,8 @@ VALUES = {
     "result": "ok|refused|conflict|throttled|failed|sent|unsent|gone|stale",
     "reason": "conflict|throttled|failed|refused",
     "state": "in_use|idle",
-    "change": "booked|moved|checked_in|completed|cancelled|no_show",
+    "kind": "booked|moved|cancelled|reminder",
+    "change": "booked|overridden|moved|checked_in|completed|cancelled|no_show",
     "le": r"[0-9.]+|\+Inf",
 }
 
