@@ -18,17 +18,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import aiohttp
 import uvloop
 from aiohttp import web
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat
 
 from appointments_service.domain.appointments import Actor, Party, booked
 from appointments_service.domain.availability import Slot
 from appointments_service.domain.buckets import claims_of
+from appointments_service.domain.notices import notice_of
 from appointments_service.domain.tallies import difference
+from appointments_service.outbox import Posting
 from appointments_service.store import Changed, Write
 from appointments_service.store_dynamodb import create_table
 from appointments_service.store_dynamodb.transactions import parts_of
@@ -67,7 +72,7 @@ async def measure() -> list[dict[str, Any]]:
     with Emulator(emulator_environment.python) as emulator:
         async with _fake_users(mint) as users, _client(emulator.url) as dynamodb:
             await create_table(dynamodb, TABLE)
-            async with _service(emulator.url, users) as service, _http() as http:
+            async with _service(emulator.url, users, mint) as service, _http() as http:
                 bench = Bench(http, service, mint, emulator.url)
                 return [await bench.booking(), *await bench.slots()]
 
@@ -204,7 +209,9 @@ def _actions(start: datetime) -> list[dict[str, Any]]:
         now=now,
     )
     tallies = difference(None, made, ZoneInfo("UTC"))
-    write = Write(made.doctor_id, (Changed(None, made),), 1, tallies, None)
+    notice = notice_of("booked", [made], now)
+    extras = (Posting(notice),) if notice is not None else ()
+    write = Write(made.doctor_id, (Changed(None, made),), 1, tallies, None, extras)
     actions = [part.action for part in parts_of(TABLE, write, {})]
     # The check of the schedule's version, on the schedule that there is.
     actions[-1]["ConditionCheck"]["Key"]["user_id"]["S"] = "doctor#booker"
@@ -278,8 +285,31 @@ async def _fake_users(mint: TokenMint) -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-def _service(emulator: str, users: str) -> AbstractAsyncContextManager[Program]:
+@asynccontextmanager
+async def _service(emulator: str, users: str, mint: TokenMint) -> AsyncIterator[Program]:
+    """The service, its mail on: what a booking leaves to be sent is part of it, sending is not."""
+    with TemporaryDirectory() as folder:
+        key = _write_key(Path(folder, "service.pem"), mint)
+        mail = {
+            "APPOINTMENTS_MAIL": "ses",
+            "APPOINTMENTS_MAIL_SENDERS": "0",
+            "APPOINTMENTS_SERVICE_KEY_FILE": str(key),
+        }
+        async with _started(emulator, users, mail) as program:
+            yield program
+
+
+def _write_key(path: Path, mint: TokenMint) -> Path:
+    unencrypted = serialization.NoEncryption()
+    path.write_bytes(mint.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, unencrypted))
+    return path
+
+
+def _started(
+    emulator: str, users: str, more: dict[str, str]
+) -> AbstractAsyncContextManager[Program]:
     environment = {
+        **more,
         "APPOINTMENTS_TABLE": TABLE,
         "APPOINTMENTS_DYNAMODB_ENDPOINT": emulator,
         "APPOINTMENTS_USERS_URL": users,

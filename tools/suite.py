@@ -236,6 +236,9 @@ class Suite:
             "APPOINTMENTS_SERVICE_KEY_FILE": str(
                 self._credentials.service_keys["appointments"].private
             ),
+            "APPOINTMENTS_MAIL": "ses",
+            "APPOINTMENTS_SES_ENDPOINT": self.emulator,
+            "APPOINTMENTS_PUBLIC_URL": self.gateway,
         }
 
     def _files_settings(self) -> dict[str, str]:

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 from cryptography.hazmat.primitives import serialization
 
-from appointments_service.app import FILLING, create_app
+from appointments_service.app import FILLING, Store, create_app
+from appointments_service.mails import open_ses_late
 from appointments_service.settings import Settings
-from appointments_service.store import AppointmentStore
 from appointments_service.store_dynamodb import DynamoDBStore, create_table
 from jwtverify import StaticKeys
 from servicekit.aws import ObservedClient, open_client
 from servicekit.calls import Calls
-from servicekit.testing import FakeClock, TokenMint
+from servicekit.mail import Mailer
+from servicekit.testing import FakeClock, FakeMailer, TokenMint
 from tests.appointments.fakes import FakeUsers
 from tests.appointments.faults import FaultyClient
 
@@ -196,15 +197,23 @@ async def make_suite(
     """Starts instances of the service; each may have a store client of its own."""
     clients: list[TestClient[Any, Any]] = []
 
-    async def make(store_client: Any = None, **settings: Any) -> Suite:
+    async def make(
+        store_client: Any = None, mailer: FakeMailer | None = None, **settings: Any
+    ) -> Suite:
         @asynccontextmanager
-        async def open_store(_settings: Settings, calls: Calls) -> AsyncIterator[AppointmentStore]:
+        async def open_mailer(_settings: Settings, _app: web.Application) -> AsyncIterator[Mailer]:
+            assert mailer is not None
+            yield mailer
+
+        @asynccontextmanager
+        async def open_store(_settings: Settings, calls: Calls) -> AsyncIterator[Store]:
             client = ObservedClient(store_client or dynamodb, calls)
             yield DynamoDBStore(client, table, calls.retried)
 
         app = create_app(
             Settings(users_url=users[1], service_key_file=service_key, **settings),
             open_store=open_store,
+            open_mailer=open_ses_late if mailer is None else open_mailer,
             clock=clock,
             keys=StaticKeys(mint.jwks),
             wait=forever,

@@ -12,6 +12,7 @@ class FakeUsers:
 
     doctors: dict[str, dict[str, object]] = field(default_factory=dict)
     patients: dict[str, dict[str, object]] = field(default_factory=dict)
+    contacts: dict[str, dict[str, object]] = field(default_factory=dict)
     away: bool = False
     service_token: str = "service-token"
     asked: list[str] = field(default_factory=list)
@@ -42,11 +43,16 @@ class FakeUsers:
         }
         return patient_id
 
+    def add_contact(self, user_id: str, email: str, timezone: str = "UTC") -> None:
+        person = {"full_name": "Pat", "phone": None}
+        self.contacts[user_id] = {"email": email, "timezone": timezone, **person}
+
     def app(self) -> web.Application:
         app = web.Application()
         app.router.add_get("/v1/doctors", self._list)
         app.router.add_get("/v1/doctors/{id}", self._doctor)
         app.router.add_get("/v1/users/{id}/name", self._patient)
+        app.router.add_get("/v1/users/{id}/contact", self._contact)
         app.router.add_post("/v1/auth/service-token", self._token)
         return app
 
@@ -83,6 +89,11 @@ class FakeUsers:
         if request.headers.get("Authorization") != f"Bearer {self.service_token}":
             return web.json_response({"code": "invalid_token"}, status=401)
         return self._answer(request, self.patients.get(request.match_info["id"]))
+
+    async def _contact(self, request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Bearer {self.service_token}":
+            return web.json_response({"code": "invalid_token"}, status=401)
+        return self._answer(request, self.contacts.get(request.match_info["id"]))
 
     async def _token(self, request: web.Request) -> web.Response:
         assert (await request.json())["client_assertion"]

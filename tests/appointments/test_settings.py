@@ -57,6 +57,11 @@ def test_production_takes_no_default(monkeypatch: pytest.MonkeyPatch, missing: s
         ("APPOINTMENTS_CLINIC_TIMEZONE", "Mars/Olympus"),
         ("APPOINTMENTS_USERS_DEADLINE_SECONDS", "0"),
         ("APPOINTMENTS_SERVICE_KEY_FILE", "/nowhere/key.pem"),
+        ("APPOINTMENTS_MAIL", "smtp"),
+        ("APPOINTMENTS_MAIL_FROM", "a@b.example, c@d.example"),
+        ("APPOINTMENTS_MAIL_LOCALE", "tlh"),
+        ("APPOINTMENTS_MAIL_LOCALE", "../../en"),
+        ("APPOINTMENTS_MAIL_SENDERS", "33"),
         ("AWS_REGION", ""),
         ("APPOINTMENTS_OFFER_MINUTES", "9"),
     ],
@@ -82,6 +87,37 @@ def test_a_key_that_is_none_is_found_at_start(
     monkeypatch.setenv("APPOINTMENTS_SERVICE_KEY_FILE", str(broken))
     with pytest.raises(ValidationError, match="private key in PEM"):
         Settings()
+
+
+def test_mail_takes_a_key_to_ask_for_addresses_with(
+    monkeypatch: pytest.MonkeyPatch, service_key: Path
+) -> None:
+    monkeypatch.setenv("APPOINTMENTS_MAIL", "ses")
+    with pytest.raises(ValidationError, match="APPOINTMENTS_SERVICE_KEY_FILE"):
+        Settings()
+    monkeypatch.setenv("APPOINTMENTS_SERVICE_KEY_FILE", str(service_key))
+    for locale in ("en", "de_AT", "zh_Hant_HK", "es_419"):
+        assert Settings(mail_locale=locale).mail_locale == locale
+
+
+@pytest.mark.parametrize("missing", ["APPOINTMENTS_MAIL_FROM", "APPOINTMENTS_PUBLIC_URL"])
+def test_production_with_mail_says_who_sends_it_and_where_one_signs_in(
+    monkeypatch: pytest.MonkeyPatch, service_key: Path, missing: str
+) -> None:
+    mail = {
+        "APPOINTMENTS_MAIL": "ses",
+        "APPOINTMENTS_SERVICE_KEY_FILE": str(service_key),
+        "APPOINTMENTS_MAIL_FROM": "desk@clinic.example",
+        "APPOINTMENTS_PUBLIC_URL": "https://clinic.example",
+    }
+    for name, value in {**PRODUCTION, **mail}.items():
+        monkeypatch.setenv(name, value)
+    assert Settings().mail == "ses"
+    monkeypatch.delenv(missing)
+    with pytest.raises(ValidationError, match=missing):
+        Settings()
+    monkeypatch.setenv("APPOINTMENTS_MAIL", "off")
+    assert Settings().mail == "off"
 
 
 def test_the_readme_lists_every_setting() -> None:

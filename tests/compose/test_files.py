@@ -24,7 +24,8 @@ by_deployable = pytest.mark.parametrize("name", DOCKERFILES)
 def test_every_variable_is_documented_with_its_default() -> None:
     used = dict(re.findall(r"\$\{(\w+):?-([^${}]*)\}", COMPOSE))
     used["FILES_S3_PUBLIC_ENDPOINT"] = f"http://localhost:{used['COMPOSE_EMULATOR_PORT']}"
-    used["USERS_PUBLIC_URL"] = f"http://localhost:{used['COMPOSE_GATEWAY_PORT']}"
+    for service in ("USERS", "APPOINTMENTS"):
+        used[f"{service}_PUBLIC_URL"] = f"http://localhost:{used['COMPOSE_GATEWAY_PORT']}"
     example = (ROOT / ".env.example").read_text()
     assert dict(re.findall(r"^#(\w+)=(.*)$", example, re.MULTILINE)) == used
     undefaulted = set(re.findall(r"(?<!\$)\$\{(\w+)\}", COMPOSE))

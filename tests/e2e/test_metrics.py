@@ -27,9 +27,11 @@ VALUES = {
     "store": "dynamodb|s3|sqlite|mysql|ses",
     "peer": "users|appointments|files",
     "operation": r"(GET|POST|DELETE) /[a-z0-9/{}_-]+|[A-Z][A-Za-z]+( [a-z_]+)?",
-    "result": "ok|refused|conflict|throttled|failed|sent|unsent|made|accepted|lapsed|withdrawn",
+    "result": "ok|refused|conflict|throttled|failed|sent|unsent|gone|stale"
+    "|made|accepted|lapsed|withdrawn",
     "reason": "conflict|throttled|failed|refused",
     "state": "in_use|idle",
+    "kind": "booked|moved|cancelled|reminder",
     "change": "booked|overridden|moved|checked_in|completed|cancelled|no_show",
     "le": r"[0-9.]+|\+Inf",
 }

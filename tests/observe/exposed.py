@@ -6,6 +6,8 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -17,6 +19,7 @@ import gateway.settings
 import users_service.app
 from gateway.app import run_gateway
 from servicekit.health import METRICS
+from servicekit.testing import TokenMint
 from tests.users.conftest import settings_for
 
 Exposed = dict[str, set[str]]
@@ -28,7 +31,7 @@ _NOWHERE = "127.0.0.1:1"
 async def exposed(folder: Path) -> Exposed:
     """Of all four processes together. What they need is away, which keeps none from starting."""
     found: Exposed = {}
-    for app in _services():
+    for app in _services(_key(folder)):
         async with TestServer(app):
             registry = app[METRICS].registry
             _add(found, _declared(registry))
@@ -37,14 +40,27 @@ async def exposed(folder: Path) -> Exposed:
     return found
 
 
-def _services() -> Iterator[web.Application]:
+def _services(service_key: Path) -> Iterator[web.Application]:
     yield users_service.app.create_app(settings_for(f"mysql+aiomysql://nobody@{_NOWHERE}/none"))
     yield appointments_service.app.create_app(
-        appointments_service.settings.Settings(dynamodb_endpoint=f"http://{_NOWHERE}")
+        appointments_service.settings.Settings(
+            dynamodb_endpoint=f"http://{_NOWHERE}", mail="ses", service_key_file=service_key
+        )
     )
     yield files_service.app.create_app(
         files_service.settings.Settings(s3_endpoint=f"http://{_NOWHERE}")
     )
+
+
+def _key(folder: Path) -> Path:
+    """A service's key: with one, appointments has mails to count."""
+    path = folder / "service.pem"
+    path.write_bytes(
+        TokenMint().private_key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return path
 
 
 async def _of_gateway(folder: Path) -> str:

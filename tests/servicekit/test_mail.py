@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from email import message_from_bytes
+from email.policy import default
 from typing import Any
 
 import aiohttp
@@ -22,7 +24,7 @@ from servicekit.mail import (
     open_outbox,
     opened_late,
 )
-from servicekit.mail_ses import SESMailer, open_ses
+from servicekit.mail_ses import SESMailer, message_of, open_ses
 from servicekit.testing import FakeMailer
 from tools.emulator import CREDENTIALS
 
@@ -76,6 +78,43 @@ async def test_what_was_sent_is_there_in_every_script(ses: SESMailer, ministack:
 async def test_a_domain_goes_out_in_ascii(ses: SESMailer, ministack: str) -> None:
     await ses.send(mail("ana@bücher.example"))
     assert len(await kept(ministack, "ana@xn--bcher-kva.example")) == 1
+
+
+EVENT = "BEGIN:VCALENDAR\r\nMETHOD:PUBLISH\r\nSUMMARY:Grüße\r\nEND:VCALENDAR\r\n".encode()
+
+
+async def test_a_mail_with_an_event_is_taken_by_ses(ses: SESMailer, ministack: str) -> None:
+    subject, text = "Grüße: 予約 ✓", "Zeile eins\nдва\n" + "lang " * 500 + "\n"
+    await ses.send(Mail("test", "ana@bücher-raw.example", subject, text, EVENT))
+    (sent,) = await kept(ministack, "ana@xn--bcher-raw-q9a.example")
+    assert (sent["Source"], sent["Subject"]) == (SENDER, subject)
+    assert sent["BodyText"].replace("\r\n", "\n") == text
+    assert sent["Type"] == "SendRawEmail"
+
+
+def test_an_event_goes_along_as_a_file_that_says_its_method() -> None:
+    """Read back by the standard library's parser: an emulator keeps no attachment."""
+    subject, text = "Grüße " * 30 + "✓", "два\n.\nFrom x\n" + "x" * 3000 + "\n"
+    one = Mail("test", "ana@a.example", subject, text, EVENT)
+    raw = message_of(one, SENDER, one.to)
+    lines = raw.split(b"\r\n")
+    assert b"\n" not in b"".join(lines)
+    assert max(map(len, lines)) <= 998  # RFC 5322, 2.1.1
+    assert raw.isascii()
+    message = message_from_bytes(raw, policy=default)
+    assert (message["From"], message["To"], message["Subject"]) == (SENDER, one.to, subject)
+    plain, event = message.iter_parts()
+    assert plain.get_content().replace("\r\n", "\n") == text
+    assert event.get_content_type() == "text/calendar"
+    assert event.get_param("method") == "PUBLISH"
+    assert event.get_filename() == "appointment.ics"
+    assert event.get_payload(decode=True) == EVENT
+
+
+@pytest.mark.parametrize("to", ["nobody", "a,b@list.example"])
+async def test_a_bad_address_is_refused_with_an_event_too(ses: SESMailer, to: str) -> None:
+    with pytest.raises(MailRefusedError):
+        await ses.send(Mail("test", to, "s", "t", EVENT))
 
 
 @pytest.mark.parametrize(

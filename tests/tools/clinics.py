@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from appointments_service.app import create_app
+from appointments_service.app import Store, create_app
 from appointments_service.settings import Settings
-from appointments_service.store import AppointmentStore
 from appointments_service.store_dynamodb import DynamoDBStore, create_table
 from jwtverify import StaticKeys
 from servicekit.aws import open_client
@@ -39,7 +38,7 @@ async def clinic_fixture(ministack: str, monkeypatch: pytest.MonkeyPatch) -> Asy
         await create_table(dynamodb, table)
 
         @asynccontextmanager
-        async def open_store(_settings: Settings, _calls: Calls) -> AsyncIterator[AppointmentStore]:
+        async def open_store(_settings: Settings, _calls: Calls) -> AsyncIterator[Store]:
             yield DynamoDBStore(dynamodb, table)
 
         app = create_app(

@@ -23,9 +23,8 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from appointments_service.app import ANSWER_SECONDS, create_app
+from appointments_service.app import ANSWER_SECONDS, Store, create_app
 from appointments_service.settings import Settings
-from appointments_service.store import AppointmentStore
 from appointments_service.store_dynamodb import DynamoDBStore
 from servicekit.aws import ObservedClient, open_client
 from servicekit.calls import Calls
@@ -70,7 +69,7 @@ async def instance(place: Place, random: Random) -> AsyncIterator[Instance]:
     running = Instance("")
 
     @asynccontextmanager
-    async def open_store(settings: Settings, calls: Calls) -> AsyncIterator[AppointmentStore]:
+    async def open_store(settings: Settings, calls: Calls) -> AsyncIterator[Store]:
         async with open_client(
             "dynamodb",
             endpoint=settings.dynamodb_endpoint,

@@ -48,6 +48,7 @@ class Mail:
     Attributes:
         kind: what it is about, a word for logs.
         to: one address, as it was given; whether it can be reached, the mailer finds out.
+        event: an iCalendar object with METHOD:PUBLISH, in UTF-8, to go along as a file.
 
     Raises:
         ValueError: the address or the subject would end its header.
@@ -57,6 +58,7 @@ class Mail:
     to: str
     subject: str
     text: str
+    event: bytes | None = None
 
     def __post_init__(self) -> None:
         """Nothing that a header is made of may begin another one (RFC 5322, 2.2)."""

@@ -1,12 +1,15 @@
 """Mail through Amazon SES.
 
 Its first API and not its second, which sends no better: LocalStack without an account has only
-this one. Its messages are composed by SES from their parts, so no header is written here.
+this one. Mails of text alone are composed by SES from their parts. What has an event attached is
+composed here, by the standard library, for that API takes attachments no other way.
 """
 
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from email.message import EmailMessage
+from email.policy import SMTP
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -36,15 +39,9 @@ class SESMailer:
 
     async def send(self, mail: Mail) -> None:
         """Returns when SES took it. Raises MailRefusedError, MailUnavailableError."""
-        message = {
-            "Subject": {"Data": mail.subject, "Charset": "UTF-8"},
-            "Body": {"Text": {"Data": mail.text, "Charset": "UTF-8"}},
-        }
-        destination = {"ToAddresses": [_wire_address(mail.to)]}
+        to = _wire_address(mail.to)
         try:
-            await self._client.send_email(
-                Source=self._sender, Destination=destination, Message=message
-            )
+            await (self._send_text(mail, to) if mail.event is None else self._send_raw(mail, to))
         except ClientError as error:
             code = error.response["Error"]["Code"]
             # The error's own text names addresses, and what is raised here is logged.
@@ -53,6 +50,22 @@ class SESMailer:
             raise MailUnavailableError(code) from None
         except (BotoCoreError, OSError) as error:
             raise MailUnavailableError(type(error).__name__) from error
+
+    async def _send_text(self, mail: Mail, to: str) -> None:
+        message = {
+            "Subject": {"Data": mail.subject, "Charset": "UTF-8"},
+            "Body": {"Text": {"Data": mail.text, "Charset": "UTF-8"}},
+        }
+        destination = {"ToAddresses": [to]}
+        await self._client.send_email(Source=self._sender, Destination=destination, Message=message)
+
+    async def _send_raw(self, mail: Mail, to: str) -> None:
+        # The destinations are said beside the message: SES reads none out of its headers then.
+        await self._client.send_raw_email(
+            Source=self._sender,
+            Destinations=[to],
+            RawMessage={"Data": message_of(mail, self._sender, to)},
+        )
 
     async def verify_sender(self) -> None:
         """Asks SES to take the sender for ours; it mails the address a link. An emulator just does.
@@ -80,6 +93,28 @@ async def open_ses(
         "ses", endpoint=endpoint, region=region, calls=calls, connections=10
     ) as client:
         yield SESMailer(client, sender)
+
+
+def message_of(mail: Mail, sender: str, to: str) -> bytes:
+    """A mail with its event as a message (RFC 5322, RFC 2045): CRLF, lines that any server takes.
+
+    SES adds the date and the message's id.
+    """
+    message = EmailMessage(policy=SMTP)
+    message["From"] = sender
+    message["To"] = to
+    message["Subject"] = mail.subject
+    message.set_content(mail.text)
+    if mail.event is not None:
+        # The method is said here too (RFC 6047, 2.4): programs decide by it what they offer.
+        message.add_attachment(
+            mail.event,
+            maintype="text",
+            subtype="calendar",
+            filename="appointment.ics",
+            params={"charset": "utf-8", "method": "PUBLISH"},
+        )
+    return message.as_bytes()
 
 
 def _wire_address(address: str) -> str:

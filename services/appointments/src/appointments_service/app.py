@@ -2,8 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import aiohttp
@@ -23,6 +29,8 @@ from appointments_service.handlers.common import (
     SERIES,
     WAITLIST,
 )
+from appointments_service.mails import MAILS_DUE, OpenMailer, mailing, open_ses_late
+from appointments_service.outbox import OutboxStore
 from appointments_service.routes import OPERATIONS, PROBLEMS
 from appointments_service.service.answers import Answers
 from appointments_service.service.bookings import Bookings
@@ -49,7 +57,12 @@ from servicekit.peers import Peer, ServiceTokens
 
 SERVICE = "appointments"
 
-OpenStore = Callable[[Settings, Calls], AbstractAsyncContextManager[AppointmentStore]]
+
+class Store(AppointmentStore, OutboxStore, Protocol):
+    """All that is kept."""
+
+
+OpenStore = Callable[[Settings, Calls], AbstractAsyncContextManager[Store]]
 Clock = Callable[[], datetime]
 
 FILLING = web.AppKey("filling", Filling)
@@ -65,9 +78,7 @@ def utc_now() -> datetime:
 
 
 @asynccontextmanager
-async def open_dynamodb(
-    settings: Settings, calls: Calls | None = None
-) -> AsyncIterator[AppointmentStore]:
+async def open_dynamodb(settings: Settings, calls: Calls | None = None) -> AsyncIterator[Store]:
     """The store on the table that the settings name."""
     async with open_client(
         "dynamodb",
@@ -87,11 +98,12 @@ def create_app(
     settings: Settings,
     *,
     open_store: OpenStore = open_dynamodb,
+    open_mailer: OpenMailer = open_ses_late,
     clock: Clock = utc_now,
     keys: KeySource | None = None,
     wait: Wait = asyncio.sleep,
 ) -> web.Application:
-    """The application. Tests pass a store, a clock and keys of their own.
+    """The application. Tests pass a store, a mailer, a clock and keys of their own.
 
     Args:
         wait: what passes the time between two looks at who waits.
@@ -135,7 +147,16 @@ def create_app(
             app[CLOCK] = clock
             app[SCHEDULES] = Schedules(store, directory, hours, clock, filling.poke)
             app[SEARCHING] = Searching(store, directory, hours, clock)
-            changes = Changes(store, clock, clinic, count_changes(registry), filling.poke)
+            due = app[MAILS_DUE] = asyncio.Event()
+            mails = settings.mail != "off"
+            changes = Changes(
+                store,
+                clock,
+                clinic,
+                count_changes(registry),
+                freed=filling.poke,
+                posted=due.set if mails else None,
+            )
             booking = (changes, Answers(store, clock), Parties(directory), hours, new_id)
             app[BOOKINGS] = Bookings(*booking)
             app[SERIES] = SeriesOfAppointments(*booking)
@@ -144,7 +165,12 @@ def create_app(
             app[ERASING] = Erasing(store, clock, filling.poke)
             app[FILLING] = filling
             app[HEALTH].checks["dynamodb"] = store.ping
-            async with _running(filling, wait):
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(_running(filling, wait))
+                if mails:
+                    await stack.enter_async_context(
+                        mailing(app, settings, store, directory, clock, open_mailer)
+                    )
                 yield
 
     return build_app(

@@ -1,4 +1,4 @@
-"""The port to those who know who a doctor or a patient is."""
+"""The ports to those who know who a doctor or a patient is, and how one is reached."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,3 +33,18 @@ class Directory(Protocol):
 
     async def patient(self, patient_id: str) -> Patient | None:
         """The patient, None if there is no active one of this id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Where a person is reached, and by which clocks it lives."""
+
+    email: str
+    timezone: str
+
+
+class Contacts(Protocol):
+    """Those who know how people are reached."""
+
+    async def contact(self, user_id: str) -> Contact | None:
+        """None for an account that isn't there any more. Raises UsersUnavailableError."""

@@ -13,10 +13,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 
-from appointments_service.directory import Doctor, Patient
+from appointments_service.directory import Contact, Doctor, Patient
 from appointments_service.errors import UsersUnavailableError
 from servicekit.peers import Peer, PeerAnswer, PeerUnavailableError, ServiceTokens
 
@@ -73,10 +74,10 @@ def _as_agreed() -> Iterator[None]:
 
 
 class UsersDirectory:
-    """`Directory` over the users service's public and service operations.
+    """`Directory` and `Contacts` over the users service's public and service operations.
 
     Args:
-        tokens: to ask for patients with; None where this service has no key of its own.
+        tokens: to ask for patients and addresses with; None where this service has no key.
         now: a clock that never goes back, in seconds.
     """
 
@@ -144,16 +145,7 @@ class UsersDirectory:
 
     async def patient(self, patient_id: str) -> Patient | None:
         """The patient, None if there is no active one of this id."""
-        if self._tokens is None:
-            raise UsersUnavailableError("this service has no key to sign in with")
-        try:
-            answer = await self._ask_name(patient_id, await self._tokens.token())
-            if answer.status == HTTPStatus.UNAUTHORIZED:
-                # Its key may have been withdrawn before the token's time was over.
-                self._tokens.forget()
-                answer = await self._ask_name(patient_id, await self._tokens.token())
-        except PeerUnavailableError as error:
-            raise UsersUnavailableError(f"users: {error}") from error
+        answer = await self._ask_of("/v1/users/{id}/name", patient_id)
         if not _found(answer):
             return None
         with _as_agreed():
@@ -162,8 +154,28 @@ class UsersDirectory:
                 return None
             return Patient(found["id"], found["full_name"])
 
-    async def _ask_name(self, user_id: str, token: str) -> PeerAnswer:
-        return await self._users.call("GET", "/v1/users/{id}/name", {"id": user_id}, token=token)
+    async def contact(self, user_id: str) -> Contact | None:
+        """Where somebody is reached, None if there is no account of this id any more."""
+        answer = await self._ask_of("/v1/users/{id}/contact", user_id)
+        if not _found(answer):
+            return None
+        with _as_agreed():
+            return Contact(answer.body["email"], answer.body["timezone"])
+
+    async def _ask_of(self, pattern: str, user_id: str) -> PeerAnswer:
+        """What users tells services only, of one person."""
+        if self._tokens is None:
+            raise UsersUnavailableError("this service has no key to sign in with")
+        ask, id_ = partial(self._users.call, "GET", pattern), {"id": user_id}
+        try:
+            answer = await ask(id_, token=await self._tokens.token())
+            if answer.status == HTTPStatus.UNAUTHORIZED:
+                # Its key may have been withdrawn before the token's time was over.
+                self._tokens.forget()
+                answer = await ask(id_, token=await self._tokens.token())
+        except PeerUnavailableError as error:
+            raise UsersUnavailableError(f"users: {error}") from error
+        return answer
 
 
 def _doctor_of(found: Mapping[str, Any]) -> Doctor:

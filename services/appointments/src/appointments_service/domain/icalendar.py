@@ -20,7 +20,7 @@ LINE_OCTETS = 75
 _UTC_NAMES = frozenset({"UTC", "Etc/UTC"})
 # A date's local year may be another than its UTC one.
 _MARGIN = timedelta(days=2)
-_HEAD = (
+_HEAD: tuple[str, ...] = (
     "BEGIN:VCALENDAR",
     "VERSION:2.0",
     "PRODID:-//Smart Appointment Analytics Platform//appointments//EN",
@@ -65,19 +65,20 @@ class CalendarWriter:
     """A calendar to which appointments are added, and which is then written at once.
 
     Args:
-        name: how it is called where it is subscribed to.
+        name: how it is called where it is subscribed to; None for one that is sent.
         refresh: how often subscribers are asked to come again.
     """
 
-    def __init__(self, name: str, refresh: timedelta) -> None:
-        minutes = int(refresh.total_seconds()) // 60
-        self._head = (
-            *_HEAD,
-            f"NAME:{escape(name)}",
-            f"X-WR-CALNAME:{escape(name)}",
-            f"REFRESH-INTERVAL;VALUE=DURATION:PT{minutes}M",
-            f"X-PUBLISHED-TTL:PT{minutes}M",
-        )
+    def __init__(self, name: str | None = None, refresh: timedelta = timedelta(hours=1)) -> None:
+        self._head = _HEAD
+        if name is not None:
+            minutes = int(refresh.total_seconds()) // 60
+            self._head += (
+                f"NAME:{escape(name)}",
+                f"X-WR-CALNAME:{escape(name)}",
+                f"REFRESH-INTERVAL;VALUE=DURATION:PT{minutes}M",
+                f"X-PUBLISHED-TTL:PT{minutes}M",
+            )
         self._events: list[bytes] = []
         self._years: dict[str, tuple[int, int]] = {}
 

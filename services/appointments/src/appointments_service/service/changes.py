@@ -5,8 +5,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from appointments_service.domain.appointments import Actor, Appointment, Status, keys_of
+from appointments_service.domain.notices import notice_of
 from appointments_service.domain.tallies import difference, total
 from appointments_service.errors import NotFoundError, VersionMismatchError
+from appointments_service.outbox import Posting
 from appointments_service.service.answers import Idempotency
 from appointments_service.store import AppointmentStore, Changed, Extra, Write
 
@@ -26,6 +28,7 @@ class Changes:
         clinic: the zone whose dates the tallies are kept by.
         changed: told of each change that was made, once: one of CHANGES.
         freed: told of a doctor who has got time back.
+        posted: told that a notice was written; None where patients are told nothing.
     """
 
     def __init__(
@@ -35,12 +38,14 @@ class Changes:
         clinic: ZoneInfo,
         changed: Callable[[str], None] = lambda _: None,
         freed: Callable[[str], None] = lambda _: None,
+        posted: Callable[[], None] | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
         self._clinic = clinic
         self._changed = changed
         self._freed = freed
+        self._posted = posted
 
     async def find(
         self, actor: Actor, appointment_id: str, if_match: frozenset[int] | None = None
@@ -75,7 +80,8 @@ class Changes:
             extras: what is written along.
         """
         doctor_id = changes[0].after.doctor_id
-        after = tuple(one.after for one in changes)
+        afters = tuple(one.after for one in changes)
+        notice = None if self._posted is None else notice_of(what, afters, self.clock())
         differences = [difference(one.before, one.after, self._clinic) for one in changes]
         await self.store.write(
             Write(
@@ -83,8 +89,8 @@ class Changes:
                 changes=changes,
                 schedule_version=schedule_version,
                 tallies=differences[0] if len(changes) == 1 else total(differences),
-                record=idempotency.record(after) if idempotency else None,
-                extras=extras,
+                record=idempotency.record(afters) if idempotency else None,
+                extras=(*extras, *((Posting(notice),) if notice is not None else ())),
             )
         )
         for _ in changes:
@@ -93,3 +99,5 @@ class Changes:
             one.before and one.before.doctor_claims != one.after.doctor_claims for one in changes
         ):
             self._freed(doctor_id)
+        if notice is not None and self._posted is not None:
+            self._posted()
