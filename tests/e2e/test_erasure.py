@@ -165,7 +165,10 @@ async def test_a_patient_takes_everything_along_and_leaves_no_trace(
     patient = await register(clinic, email)
     made = await appointments_of(clinic, people, patient)
 
+    doctor = await clinic.doctor(people.admin)
+    waiting = await clinic.wait(patient, doctor, days=300)
     exported = await client.ok("GET", "/v1/users/me/export", token=patient.token)
+    assert exported["waitlist"] == [waiting]
     assert exported["account"] == await client.ok("GET", "/v1/users/me", token=patient.token)
     assert len(exported["sessions"]) == 1
     found = {one["id"]: one for one in exported["appointments"]}

@@ -41,6 +41,7 @@ class FakeNeighbours:
         app.router.add_post("/v1/appointments/erasures/{patient_id}", self._erase)
         app.router.add_post("/v1/files/erasures/{appointment_id}", self._erase)
         app.router.add_get("/v1/appointments", self._own)
+        app.router.add_get("/v1/waitlist", self._waiting)
         app.router.add_get("/v1/appointments/{id}/history", self._history)
         app.router.add_get("/v1/files", self._files)
         return app
@@ -83,6 +84,10 @@ class FakeNeighbours:
         unusual = await self._enter(request)
         ids = self.appointments.get(self.patient, [])
         return unusual or _page(request, [{"id": one, "reason": self.reason} for one in ids])
+
+    async def _waiting(self, request: web.Request) -> web.Response:
+        unusual = await self._enter(request)
+        return unusual or _page(request, [{"id": f"w{n}"} for n in range(3)])
 
     async def _history(self, request: web.Request) -> web.Response:
         unusual = await self._enter(request)

@@ -20,7 +20,12 @@ from users_service.store_mysql import MySQLStore
 from users_service.store_mysql.tables import second_factors
 
 EXPORT = "/v1/users/me/export"
-ROUTES = ["GET /v1/appointments", "GET /v1/appointments/{id}/history", "GET /v1/files"]
+ROUTES = [
+    "GET /v1/appointments",
+    "GET /v1/appointments/{id}/history",
+    "GET /v1/files",
+    "GET /v1/waitlist",
+]
 
 
 @pytest.fixture
@@ -63,6 +68,7 @@ async def test_it_is_all_there(
     assert found["doctor"] is None
     assert found["second_factor"] == {"created_at": "2026-03-02T08:00:00Z", "confirmed_at": None}
     assert [session["created_at"] for session in found["sessions"]] == ["2026-03-02T08:00:00Z"]
+    assert found["waitlist"] == [{"id": f"w{n}"} for n in range(3)]
     assert found["appointments"] == [
         {
             "id": f"a{n}",
@@ -84,7 +90,7 @@ async def test_of_a_doctor_it_is_the_profile_and_nobody_elses_appointments(
     await api.ok("PUT", f"/v1/doctors/{bob.id}", described, by=bob)
     found = await api.ok("GET", EXPORT, by=bob)
     assert found["doctor"] == await api.ok("GET", f"/v1/doctors/{bob.id}")
-    assert found["appointments"] == []
+    assert found["appointments"] == found["waitlist"] == []
     assert neighbours.asked == []
 
 

@@ -53,6 +53,10 @@ class HTTPNeighbours:
         """A page of the appointments of whose token it is, and the cursor to the next."""
         return await _page(self._appointments, f"/v1/appointments?limit={_PAGE}", token, cursor)
 
+    async def waitlist(self, token: str, cursor: str | None) -> tuple[list[Document], str | None]:
+        """A page of the entries of the waiting list of whose token it is, and the cursor."""
+        return await _page(self._appointments, f"/v1/waitlist?limit={_PAGE}", token, cursor)
+
     async def history(self, token: str, appointment_id: str) -> list[Document]:
         """All that happened to an appointment, which is one page."""
         pattern = "/v1/appointments/{id}/history"

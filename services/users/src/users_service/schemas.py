@@ -316,8 +316,8 @@ class ExportedSecondFactor(Wire):
 
 
 class Export(Wire):
-    """All that is stored of a person. Of appointments, with `history` and `files`, the documents
-    of their services tell.
+    """All that is stored of a person. Of entries of the waiting list, and of appointments, with
+    `history` and `files`, the documents of their services tell.
     """
 
     exported_at: Instant
@@ -325,6 +325,7 @@ class Export(Wire):
     doctor: Doctor | None
     second_factor: ExportedSecondFactor | None
     sessions: list[ExportedSession]
+    waitlist: list[dict[str, Any]]
     appointments: list[dict[str, Any]]
 
 

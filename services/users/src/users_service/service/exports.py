@@ -27,6 +27,9 @@ class Neighbours(Protocol):
     ) -> tuple[list[Document], str | None]:
         """A page of the caller's appointments, and the cursor to the next."""
 
+    async def waitlist(self, token: str, cursor: str | None) -> tuple[list[Document], str | None]:
+        """A page of the caller's entries of the waiting list, and the cursor to the next."""
+
     async def history(self, token: str, appointment_id: str) -> list[Document]:
         """All that happened to an appointment."""
 
@@ -47,8 +50,8 @@ class Exports:
     async def document(self, user: User, token: str) -> AsyncIterator[bytes]:
         """The document in pieces, each as large as what is kept of a few appointments.
 
-        Appointments are a patient's own. Those that a doctor or the staff may see are about
-        others.
+        Appointments, and entries of the waiting list, are a patient's own. What a doctor or the
+        staff may see is about others.
 
         Raises:
             NeighbourUnavailableError, StoreUnavailableError: before the document is whole.
@@ -62,15 +65,30 @@ class Exports:
             "second_factor": asdict(factor) if factor is not None else None,
             "sessions": [asdict(session) for session in await self._store.stored_sessions(user.id)],
         }
-        yield _encode(head)[:-1] + b',"appointments":['
-        separator = b""
-        if user.role is Role.PATIENT:
-            async for appointment in self._appointments(token):
-                yield separator + _encode(appointment)
+        yield _encode(head)[:-1]
+        is_patient = user.role is Role.PATIENT
+        for name, found in (
+            (b"waitlist", self._waitlist(token, is_patient)),
+            (b"appointments", self._appointments(token, is_patient)),
+        ):
+            yield b',"%b":[' % name
+            separator = b""
+            async for one in found:
+                yield separator + _encode(one)
                 separator = b","
-        yield b"]}"
+            yield b"]"
+        yield b"}"
 
-    async def _appointments(self, token: str) -> AsyncIterator[Document]:
+    async def _waitlist(self, token: str, is_patient: bool) -> AsyncIterator[Document]:
+        cursor = None
+        while is_patient:
+            page, cursor = await self._neighbours.waitlist(token, cursor)
+            for entry in page:
+                yield entry
+            if cursor is None:
+                return
+
+    async def _appointments(self, token: str, is_patient: bool) -> AsyncIterator[Document]:
         """Each appointment with its history and its files."""
 
         async def whole(appointment: Document) -> Document:
@@ -79,7 +97,7 @@ class Exports:
             return {**appointment, "history": history, "files": files}
 
         cursor = None
-        while True:
+        while is_patient:
             page, cursor = await self._neighbours.appointments(token, cursor)
             for start in range(0, len(page), _AT_ONCE):
                 for appointment in await _all(whole, page[start : start + _AT_ONCE]):
