@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from appointments_service.store_dynamodb.audit_table import Table
 from servicekit.aws import open_client
 from tests.e2e.client import Client
 from tests.e2e.clinic import PASSWORD, Clinic, Person, at, new_email
 from tests.e2e.conftest import People
 from tests.e2e.running import RunningSuite, until
-from tools.audit.table import Table
 from tools.emulator import CREDENTIALS
 
 SECONDS = 90.0

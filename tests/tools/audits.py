@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 from appointments_service.domain.appointments import keys_of
 from appointments_service.store_dynamodb import items
+from appointments_service.store_dynamodb.audit_table import Table
 from tests.appointments.conftest import Suite
 from tools.answers import Answered
 from tools.audit.audit import Audit, Report
-from tools.audit.table import Table
 
 UTC = ZoneInfo("UTC")
 DAY = "day#2026-03-03"

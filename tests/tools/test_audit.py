@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from appointments_service.service.auditing import LOOK_AGAIN_SECONDS
 from appointments_service.store_dynamodb import items
+from appointments_service.store_dynamodb.audit_table import Table
 from tests.appointments.conftest import Suite
 from tests.tools.audits import DAY, TALLY, UTC, act, audited, book, journal, update
 from tests.tools.clinics import clinic_fixture  # noqa: F401 - the fixture `clinic`
 from tools.answers import AnswersError, AnswersJournal, read_answers
-from tools.audit.audit import LOOK_AGAIN_SECONDS, Audit
-from tools.audit.table import Table
+from tools.audit.audit import Audit
 from tools.environments import ROOT
 
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appointments_service.domain.invariants import Calendar, Claim, Ledger, calendar_breaches
 from appointments_service.store_dynamodb.items import DayState
-from tools.audit.invariants import Calendar, Claim, Ledger, calendar_breaches
 
 BUCKETS = 6
 masks = st.integers(0, 2**BUCKETS - 1)

@@ -17,10 +17,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from appointments_service.errors import StoreUnavailableError
+from appointments_service.store_dynamodb.audit_table import Table
 from servicekit.aws import open_client
 from tools.answers import Answered, AnswersError, journal_of, read_answers
 from tools.audit.audit import Audit, Report
-from tools.audit.table import Table
 from tools.emulator import CREDENTIALS
 from tools.progress import Progress
 from tools.rundir import RunDirectory

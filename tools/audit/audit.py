@@ -4,63 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from itertools import islice
 from zoneinfo import ZoneInfo
 
-from appointments_service.domain.appointments import Appointment, keys_of
-from appointments_service.domain.buckets import date_of
-from appointments_service.domain.tallies import TallyKey
-from appointments_service.store_dynamodb.items import (
-    DayState,
-    Item,
-    appointment_of,
-    day_key,
-    state_of,
-)
-from appointments_service.store_dynamodb.waitlist import entry_of
+from appointments_service.domain.appointments import keys_of
+from appointments_service.domain.invariants import ANSWER, Breach, Spot
+from appointments_service.service.auditing import LOOK_AGAIN_SECONDS, confirmed
+from appointments_service.store_dynamodb.audit_items import read
+from appointments_service.store_dynamodb.audit_looks import Looks
+from appointments_service.store_dynamodb.audit_table import BATCH_KEYS, Table
+from appointments_service.store_dynamodb.items import Item, appointment_of
 from tools.answers import Answered
-from tools.audit.books import (
-    Books,
-    Share,
-    partition_of,
-    read,
-    sums_of,
-    tally_item_key,
-)
-from tools.audit.invariants import (
-    ANSWER,
-    CALENDAR,
-    TALLY,
-    Breach,
-    Calendar,
-    answer_breaches,
-    calendar_breaches,
-    claims_on,
-    offer_claims_on,
-    recount,
-    tally_breaches,
-)
-from tools.audit.queues import place_breaches
-from tools.audit.table import BATCH_KEYS, Table
+from tools.audit.books import Books, Share
+from tools.audit.told import answer_breaches
 
 ITEMS_A_SCAN = 2_000_000
 """More items than this are audited in several scans, a share of doctors and patients each, so that
 memory stays below about a gigabyte."""
 
-# A breach is one only if it is still there each time. Changes take milliseconds, and an index
-# lags by less than a second.
-LOOK_AGAIN_SECONDS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 _LOOKING_AT_ONCE = 16
-
-Look = Callable[[], Awaitable[list[Breach]]]
-
-# What may claim a part of a day starts at most a slot (240 minutes) and a buffer (60) before it,
-# and at most a buffer after it.
-_BEFORE, _AFTER = timedelta(minutes=300), timedelta(minutes=60)
 
 
 @dataclass
@@ -71,12 +36,14 @@ class Report:
         seen: how many items of each kind there are.
         looked_again: how many calendar days, tallies and places in queues didn't add up at first
             sight, which is what a system that is at work looks like.
+        spots: which of these are wrong indeed.
     """
 
     seen: Counter[str] = field(default_factory=Counter)
     scans: int = 0
     looked_again: int = 0
     breaches: list[Breach] = field(default_factory=list)
+    spots: list[Spot] = field(default_factory=list)
 
 
 class Audit:
@@ -100,6 +67,7 @@ class Audit:
     ) -> None:
         self._table = table
         self._clinic = clinic
+        self._looks = Looks(table, clinic)
         self._segments = segments
         self._items_a_scan = items_a_scan
         self._look_again = look_again
@@ -139,30 +107,18 @@ class Audit:
         suspects = len(calendars) + len(tallies) + len(places)
         report.looked_again += suspects
         self._progress(f"looking again at {suspects:,} places")
-        looks: list[Look] = [partial(self._calendar, key) for key in sorted(calendars)]
-        looks += [
-            partial(self._tally, key)
-            for key in sorted(tallies, key=lambda key: (key.doctor_id, key.day))
-        ]
-        looks += [partial(place_breaches, self._table, place) for place in sorted(places)]
+        by_owner = sorted(tallies, key=lambda key: (key.doctor_id, key.day))
+        spots: list[Spot] = [*sorted(calendars), *by_owner, *sorted(places)]
         room = asyncio.Semaphore(_LOOKING_AT_ONCE)
 
-        async def confirm(look: Look) -> list[Breach]:
+        async def confirm(spot: Spot) -> list[Breach]:
             async with room:
-                return await self._persistent(look)
+                return await confirmed(partial(self._looks.at, spot), self._look_again)
 
-        for breaches in await asyncio.gather(*map(confirm, looks)):
+        for spot, breaches in zip(spots, await asyncio.gather(*map(confirm, spots)), strict=True):
             report.breaches += breaches
-
-    async def _persistent(self, look: Look) -> list[Breach]:
-        """What several looks, with pauses, all find wrong: the last one's breaches."""
-        breaches: list[Breach] = []
-        for pause in self._look_again:
-            await asyncio.sleep(pause)
-            breaches = await look()
-            if not breaches:
-                break
-        return breaches
+            if breaches:
+                report.spots.append(spot)
 
     async def _journal(self, answers: Iterable[Answered], report: Report) -> None:
         remaining = iter(answers)
@@ -181,52 +137,3 @@ class Audit:
                 report.breaches.append(appointment)
             else:
                 report.breaches += answer_breaches(answered, appointment)
-
-    async def _calendar(self, calendar: Calendar) -> list[Breach]:
-        """What is wrong with a calendar day as it is now."""
-        key = (partition_of(calendar), day_key(calendar.day))
-        day = (await self._table.get([key])).get(key)
-        state = read(CALENDAR, day, state_of) if day is not None else DayState(0, 0)
-        if isinstance(state, Breach):
-            return [state]
-        entries: list[Item] = []
-        if calendar.kind == "patient":
-            found = await self._table.of_patient(calendar.owner)
-        else:
-            entries = await self._table.waiting_for(calendar.owner)
-            midnight = datetime.combine(date_of(calendar.day), time(), UTC)
-            found = await self._table.of_doctor(
-                calendar.owner, midnight - _BEFORE, midnight + timedelta(days=1) + _AFTER
-            )
-        claims = [
-            claim
-            for appointment in _readable(found)
-            for where, claim in claims_on(appointment)
-            if where == calendar
-        ]
-        for item in entries:
-            entry = read(CALENDAR, item, entry_of)
-            if not isinstance(entry, Breach):  # or the scan reports it
-                claims += [claim for where, claim in offer_claims_on(entry) if where == calendar]
-        return calendar_breaches(calendar, state, claims)
-
-    async def _tally(self, key: TallyKey) -> list[Breach]:
-        """What is wrong with a tally as it is now."""
-        where = tally_item_key(key)
-        item = (await self._table.get([where])).get(where)
-        stored = read(TALLY, item, sums_of) if item is not None else {}
-        if isinstance(stored, Breach):
-            return [stored]
-        begin = datetime.combine(key.day, time(), self._clinic)
-        end = datetime.combine(key.day + timedelta(days=1), time(), self._clinic)
-        found = await self._table.of_doctor(key.doctor_id, begin, end)
-        counted = recount(_readable(found), self._clinic).get(key, Counter())
-        return tally_breaches(key, stored, counted)
-
-
-def _readable(found: Iterable[Item]) -> Iterator[Appointment]:
-    """The appointments but for those that the scan reports as unreadable."""
-    for item in found:
-        appointment = read(ANSWER, item, appointment_of)
-        if not isinstance(appointment, Breach):
-            yield appointment

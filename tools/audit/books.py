@@ -6,35 +6,41 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Callable
-from datetime import date
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from appointments_service.domain.appointments import Appointment
-from appointments_service.domain.tallies import TallyKey, contribution
-from appointments_service.domain.waitlist import Entry
-from appointments_service.store_dynamodb import items
-from appointments_service.store_dynamodb.items import Item
-from appointments_service.store_dynamodb.waitlist import DOCTORS, PREFIX, entry_of
-from tools.answers import Answered
-from tools.audit.invariants import (
+from appointments_service.domain.invariants import (
     ANSWER,
     CALENDAR,
     TALLY,
     Breach,
     Calendar,
     Ledger,
+    Place,
     appointment_breaches,
     claims_on,
     entry_breaches,
     offer_claims_on,
 )
-from tools.audit.queues import Place, waiting_of
-from tools.audit.table import key_of
+from appointments_service.domain.tallies import TallyKey, contribution
+from appointments_service.domain.waitlist import Entry
+from appointments_service.store_dynamodb import items
+from appointments_service.store_dynamodb.audit_items import (
+    Kind,
+    calendar_of,
+    kind_of,
+    read,
+    sums_of,
+    tally_key_of,
+    waiting_of,
+)
+from appointments_service.store_dynamodb.audit_table import key_of
+from appointments_service.store_dynamodb.items import Item
+from appointments_service.store_dynamodb.waitlist import entry_of
+from tools.answers import Answered
 
 T = TypeVar("T")
-
-_NO_SUMS = {"user_id", "appointment_id", "tally_date"}
 
 
 class Share:
@@ -74,30 +80,28 @@ class Books:
 
     def take(self, item: Item) -> None:
         """Count an item in."""
-        partition, sort = key_of(item)
-        kind, _, owner = partition.rpartition("#")
-        if "doctor_id" in item:
+        kind, (partition, sort) = kind_of(item), key_of(item)
+        if kind == "appointment":
             self._read(ANSWER, item, items.appointment_of, self._appointment)
-        elif sort.startswith("day#") and kind in ("doctor", "patient"):
-            if owner in self._share:
-                self._read(CALENDAR, item, lambda item: (calendar_of(item), item), self._day)
-        elif sort.startswith(PREFIX) and kind == "patient":
+        elif kind == "entry":
             self._read(CALENDAR, item, entry_of, self._entry)
-        elif sort.startswith("tally#") and kind == "doctor":
-            if owner in self._share:
-                self._read(
-                    TALLY, item, lambda item: (tally_key_of(item), sums_of(item)), self._tally
-                )
-        elif partition == DOCTORS:
-            if sort in self._share:
-                self._read(CALENDAR, item, lambda item: (sort, waiting_of(item)), self._count)
-        elif owner in self._share:
-            if sort.startswith("key#") and kind == "caller":
-                self._read(ANSWER, item, answers_of, self._answers)
-            elif kind == PREFIX.rstrip("#"):
-                self._place(Place(owner, sort))
-            else:
-                self.seen["others"] += 1
+        elif (sort if kind == "count" else partition.rpartition("#")[2]) in self._share:
+            self._of_share(kind, item)
+
+    def _of_share(self, kind: Kind, item: Item) -> None:
+        partition, sort = key_of(item)
+        if kind == "day":
+            self._read(CALENDAR, item, lambda item: (calendar_of(item), item), self._day)
+        elif kind == "tally":
+            self._read(TALLY, item, lambda item: (tally_key_of(item), sums_of(item)), self._tally)
+        elif kind == "count":
+            self._read(CALENDAR, item, lambda item: (sort, waiting_of(item)), self._count)
+        elif kind == "answer":
+            self._read(ANSWER, item, answers_of, self._answers)
+        elif kind == "place":
+            self._place(Place(partition.rpartition("#")[2], sort))
+        else:
+            self.seen["others"] += 1
 
     def unbalanced(self) -> tuple[list[Calendar], list[TallyKey], list[Place]]:
         """What doesn't add up. A scan is no snapshot: it must be looked at again."""
@@ -159,46 +163,6 @@ class Books:
     def _answers(self, answers: list[Answered]) -> None:
         self.seen["stored answers"] += 1
         self.answers += answers
-
-
-def read(invariant: int, item: Item, parse: Callable[[Item], T]) -> T | Breach:
-    """What `parse` makes of an item, or the breach that it is for not being readable."""
-    try:
-        return parse(item)
-    except (KeyError, ValueError, TypeError) as error:
-        where = "item " + " / ".join(key_of(item))
-        return Breach(invariant, where, f"it can't be read: {type(error).__name__}: {error}")
-
-
-def calendar_of(item: Item) -> Calendar:
-    """Whose day a calendar item is. Raises ValueError for a date that is none."""
-    kind, _, owner = item["user_id"]["S"].partition("#")
-    day = items.day_of(item)
-    items.state_of(item)
-    return Calendar("doctor" if kind == "doctor" else "patient", owner, day)
-
-
-def partition_of(calendar: Calendar) -> str:
-    """Where a calendar lies."""
-    if calendar.kind == "doctor":
-        return items.doctor_partition(calendar.owner)
-    return items.patient_partition(calendar.owner)
-
-
-def tally_item_key(key: TallyKey) -> tuple[str, str]:
-    """Where a tally lies."""
-    return items.doctor_partition(key.doctor_id), f"tally#{key.day.isoformat()}"
-
-
-def tally_key_of(item: Item) -> TallyKey:
-    """Whose tally an item is. Raises ValueError for a date that is none."""
-    owner = item["user_id"]["S"].removeprefix("doctor#")
-    return TallyKey(owner, date.fromisoformat(item["appointment_id"]["S"].removeprefix("tally#")))
-
-
-def sums_of(item: Item) -> dict[str, int]:
-    """The sums of a tally."""
-    return {name: int(value["N"]) for name, value in item.items() if name not in _NO_SUMS}
 
 
 def answers_of(item: Item) -> list[Answered]:

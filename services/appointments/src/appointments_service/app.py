@@ -1,7 +1,7 @@
 """The only place where the parts of this service are put together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -16,7 +16,13 @@ import aiohttp
 from aiohttp import web
 
 from appointments_service import __version__
-from appointments_service.counted import count_changes, count_offers, show_waiting
+from appointments_service.counted import (
+    count_changes,
+    count_offers,
+    count_rounds,
+    count_violations,
+    show_waiting,
+)
 from appointments_service.directory_users import UsersDirectory
 from appointments_service.handlers.common import (
     BOOKINGS,
@@ -33,6 +39,7 @@ from appointments_service.mails import MAILS_DUE, OpenMailer, mailing, open_ses_
 from appointments_service.outbox import OutboxStore
 from appointments_service.routes import OPERATIONS, PROBLEMS
 from appointments_service.service.answers import Answers
+from appointments_service.service.auditing import Auditing
 from appointments_service.service.bookings import Bookings
 from appointments_service.service.calendars import Calendars
 from appointments_service.service.changes import Changes
@@ -165,8 +172,20 @@ def create_app(
             app[ERASING] = Erasing(store, clock, filling.poke)
             app[FILLING] = filling
             app[HEALTH].checks["dynamodb"] = store.ping
+            works = {"filling": filling.run}
+            if settings.audit_seconds:
+                auditing = Auditing(
+                    store,
+                    clock,
+                    clinic,
+                    new_id(clock()),
+                    every=timedelta(seconds=settings.audit_seconds),
+                    violated=count_violations(registry),
+                    finished=count_rounds(registry),
+                )
+                works["auditing"] = auditing.run
             async with AsyncExitStack() as stack:
-                await stack.enter_async_context(_running(filling, wait))
+                await stack.enter_async_context(_running(works, wait))
                 if mails:
                     await stack.enter_async_context(
                         mailing(app, settings, store, directory, clock, open_mailer)
@@ -185,18 +204,22 @@ def create_app(
 
 
 @asynccontextmanager
-async def _running(filling: Filling, wait: Wait) -> AsyncIterator[None]:
-    """Offers what becomes free to those who wait, until the end of the context.
+async def _running(
+    works: Mapping[str, Callable[[Wait], Coroutine[None, None, None]]], wait: Wait
+) -> AsyncIterator[None]:
+    """Does what is done besides requests, until the end of the context.
 
     A write that is cut off by that end is whole or nothing, and other instances go on.
     """
-    task = asyncio.create_task(filling.run(wait), name="filling")
+    tasks = [asyncio.create_task(work(wait), name=name) for name, work in works.items()]
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 def _directory(settings: Settings, users: Peer, clock: Clock) -> UsersDirectory:

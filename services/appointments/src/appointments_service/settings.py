@@ -57,6 +57,8 @@ class Settings(ServiceSettings):
     """Whose dates analytics counts by. Changing it later takes a recount of all tallies."""
     offer_minutes: Annotated[int, Field(ge=10, le=10_080)] = 60
     """How long a time is held at most for somebody who waits for one."""
+    audit_seconds: Annotated[int, Field(ge=0, le=30 * 86_400)] = 3600
+    """Between two rounds of the audit that looks for what must never be; 0 turns it off."""
     service_key_file: PrivateKeyFile | None = None
     """PEM of the private key with which this service signs in to users."""
     mail: Literal["off", "ses"] = "off"

@@ -11,6 +11,7 @@ from appointments_service.domain.feeds import Feed
 from appointments_service.domain.schedules import Override, Schedule
 from appointments_service.domain.tallies import TallyKey
 from appointments_service.domain.waitlist import Entry
+from appointments_service.store_auditing import AuditStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ class ExtraRefusedError(Exception):
         self.extra = extra
 
 
-class AppointmentStore(Protocol):
+class AppointmentStore(AuditStore, Protocol):
     """What the use cases need. Every method may raise StoreUnavailableError."""
 
     async def read_schedule(self, doctor_id: str) -> Schedule | None:

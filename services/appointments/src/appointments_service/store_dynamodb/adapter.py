@@ -1,5 +1,6 @@
 """The adapter: what the port asks for, in DynamoDB's calls, each part in a file of its own."""
 
+from appointments_service.store_dynamodb.audits import Audits
 from appointments_service.store_dynamodb.erasures import Erasures
 from appointments_service.store_dynamodb.feeds import Feeds
 from appointments_service.store_dynamodb.outbox import StoredOutbox
@@ -10,7 +11,7 @@ from appointments_service.store_dynamodb.writing import Writing
 
 
 class DynamoDBStore(
-    StoredSchedules, ManyCalendars, Writing, Waitlists, Erasures, Feeds, StoredOutbox
+    StoredSchedules, ManyCalendars, Writing, Waitlists, Erasures, Feeds, StoredOutbox, Audits
 ):
     """`AppointmentStore` and `OutboxStore` on one table."""
 

@@ -6,7 +6,10 @@
    waiting list, and each of those has all that it claimed; and who waits is in its doctor's queue,
    or an offer would never end.
 3. Every tally equals a recount of the appointments.
-4. Every answer to a change is there afterwards.
+4. Every answer to a change is there afterwards; of that, an appointment shows that its history
+   tells of all its versions.
+
+One set of rules, for the audit of an operator and for the one that the service keeps up.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -22,12 +25,12 @@ from zoneinfo import ZoneInfo
 from appointments_service.domain.appointments import Appointment
 from appointments_service.domain.buckets import BUCKETS_PER_DAY, Claims, claims_of, date_of
 from appointments_service.domain.tallies import TallyKey, contribution
-from appointments_service.domain.waitlist import Entry, WaitStatus
-from appointments_service.store import Holder
-from appointments_service.store_dynamodb.items import DayState, instant
-from tools.answers import Answered
+from appointments_service.domain.waitlist import Entry, OfferedTime, WaitStatus
 
 OVERLAP, CALENDAR, TALLY, ANSWER = 1, 2, 3, 4
+
+Taken = tuple[int, int]
+"""What a calendar day says is taken, as bucket masks: regularly, and by overrides."""
 
 
 class Breach(NamedTuple):
@@ -47,6 +50,22 @@ class Calendar(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.owner}, {date_of(self.day)} UTC"
+
+
+class Place(NamedTuple):
+    """One place in a doctor's queue, by its sort key; an empty one is the doctor's count."""
+
+    doctor_id: str
+    sort: str
+
+    @classmethod
+    def of_entry(cls, entry: Entry) -> Place:
+        """Where a live entry has to be."""
+        return cls(entry.doctor_id, f"{entry.key}#{entry.patient_id}")
+
+
+Spot = Calendar | TallyKey | Place
+"""What can be looked at by itself, and again."""
 
 
 class Claim(NamedTuple):
@@ -77,7 +96,7 @@ def offer_claims_on(entry: Entry) -> Iterator[tuple[Calendar, Claim]]:
         yield from _claims(f"offer to {entry.id}", entry.held)
 
 
-def _claims(name: str, holder: Holder) -> Iterator[tuple[Calendar, Claim]]:
+def _claims(name: str, holder: Appointment | OfferedTime) -> Iterator[tuple[Calendar, Claim]]:
     for day, mask in holder.doctor_claims.items():
         yield Calendar("doctor", holder.doctor_id, day), Claim(name, mask, holder.override)
     for day, mask in holder.patient_claims.items():
@@ -107,7 +126,7 @@ class Ledger:
             self.twice |= self.regular & claim.mask
             self.regular |= claim.mask
 
-    def state(self, state: DayState) -> None:
+    def state(self, state: Taken) -> None:
         """Take down what the calendar's item holds."""
         self.busy, self.over = state
 
@@ -130,7 +149,7 @@ class Ledger:
         return not (self.twice or self.missing or self.unowned)
 
 
-def calendar_breaches(calendar: Calendar, state: DayState, claims: Iterable[Claim]) -> list[Breach]:
+def calendar_breaches(calendar: Calendar, state: Taken, claims: Iterable[Claim]) -> list[Breach]:
     """What is wrong on one calendar day, given all that claim a part of it (1 and 2)."""
     ledger = Ledger()
     ledger.state(state)
@@ -236,36 +255,13 @@ def _history_faults(appointment: Appointment) -> Iterator[str]:
         yield f"it is {appointment.status}, its history ends with {last.to_status}"
     if last.starts_at != appointment.starts_at:
         yield (
-            f"it starts at {instant(appointment.starts_at)}, "
-            f"its history ends with {instant(last.starts_at)}"
+            f"it starts at {_instant(appointment.starts_at)}, "
+            f"its history ends with {_instant(last.starts_at)}"
         )
 
 
-def answer_breaches(answered: Answered, appointment: Appointment | None) -> list[Breach]:
-    """What an answer said that isn't there (4): the line of history it told of must be kept."""
-    fault = _answer_fault(answered, appointment)
-    return [Breach(ANSWER, f"appointment {answered.id}", fault)] if fault else []
-
-
-def _answer_fault(answered: Answered, appointment: Appointment | None) -> str | None:
-    if appointment is None:
-        return f"{answered.source}, and it is not there"
-    if appointment.version < answered.version:
-        return (
-            f"{answered.source} with version {answered.version}, "
-            f"and it is in version {appointment.version}"
-        )
-    if not 1 <= answered.version <= len(appointment.history):
-        return f"{answered.source} with version {answered.version}, of which history doesn't tell"
-    change = appointment.history[answered.version - 1]
-    said = (answered.status, datetime.fromisoformat(answered.starts_at))
-    kept = (change.to_status.value, change.starts_at)
-    if said != kept:
-        return (
-            f"{answered.source} {answered.status} at {answered.starts_at}, "
-            f"its history says {change.to_status} at {instant(change.starts_at)}"
-        )
-    return None
+def _instant(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _hours(mask: int) -> str:

@@ -1,4 +1,4 @@
-"""Reads the appointments table: all of it, and again what looks wrong."""
+"""Reads the table as an audit does: all of it, and again what looks wrong."""
 
 from __future__ import annotations
 
