@@ -64,6 +64,7 @@ def test_production_takes_no_default(monkeypatch: pytest.MonkeyPatch, missing: s
         ("APPOINTMENTS_MAIL_SENDERS", "33"),
         ("AWS_REGION", ""),
         ("APPOINTMENTS_OFFER_MINUTES", "9"),
+        ("APPOINTMENTS_AUDIT_SECONDS", "-1"),
     ],
 )
 def test_bad_settings_are_one_line_and_exit_2(

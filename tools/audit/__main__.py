@@ -14,6 +14,7 @@ import time
 import zoneinfo
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from appointments_service.errors import StoreUnavailableError
@@ -21,6 +22,7 @@ from appointments_service.store_dynamodb.audit_table import Table
 from servicekit.aws import open_client
 from tools.answers import Answered, AnswersError, journal_of, read_answers
 from tools.audit.audit import Audit, Report
+from tools.audit.repair import Repair, RepairBusyError, Repairing
 from tools.emulator import CREDENTIALS
 from tools.progress import Progress
 from tools.rundir import RunDirectory
@@ -66,8 +68,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         type=Path,
         help="a replay's journal; by default that of replays against the running suite",
     )
+    parser.add_argument(
+        "--repair", action="store_true", help="tell what could be repaired: buckets, tallies"
+    )
+    parser.add_argument("--apply", action="store_true", help="with --repair: and do so")
     parser.add_argument("--run-dir", type=Path, default=RunDirectory().path)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.apply and not options.repair:
+        parser.error("--apply goes with --repair")
+    return options
 
 
 def endpoint_of(options: argparse.Namespace, run: RunDirectory) -> str | None:
@@ -114,6 +123,30 @@ def print_report(report: Report, seconds: float) -> None:
     print(f"{count:,} breaches" if count != 1 else "1 breach")
 
 
+def print_repairs(repairs: Iterable[Repair], *, applied: bool) -> None:
+    """Print what was done, or would be."""
+    for repair in repairs:
+        prefix = "repaired" if repair.is_done else "left" if applied else "with --apply"
+        print(f"{prefix}: {repair.where}: {repair.what}")
+
+
+async def _repaired(
+    options: argparse.Namespace, client: Any, audit: Audit, report: Report
+) -> list[Repair]:
+    """What is repaired, or could be; then the report has only what is left."""
+    repairing = Repairing(
+        client,
+        options.table,
+        options.clinic_timezone,
+        writes=options.apply,
+        segments=options.segments,
+    )
+    repairs = await repairing.run(report)
+    if options.apply:
+        await audit.look_again(report)
+    return repairs
+
+
 async def audit(
     options: argparse.Namespace, endpoint: str | None, answers: Iterable[Answered]
 ) -> int:
@@ -130,6 +163,7 @@ async def audit(
                 progress=lambda step: progress.show("audit", step),
             )
             report = await audit.run(answers)
+            repairs = await _repaired(options, client, audit, report) if options.repair else []
     seconds = time.monotonic() - started
     if options.json:
         document = {
@@ -138,15 +172,20 @@ async def audit(
             "scans": report.scans,
             "seconds": round(seconds, 3),
             "breaches": [breach._asdict() for breach in report.breaches],
+            **({"repairs": [one._asdict() for one in repairs]} if options.repair else {}),
         }
         print(json.dumps(document, indent=1, ensure_ascii=False))
     else:
+        print_repairs(repairs, applied=options.apply)
         print_report(report, seconds)
     return 1 if report.breaches else 0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run; returns the exit code: 0 all holds, 1 a breach, 2 it could not be looked at."""
+    """Run; returns the exit code.
+
+    0 all holds, or was repaired; 1 a breach that is there still; 2 it could not be looked at.
+    """
     # As the services: zone data of the tzdata package, since the system's may be years old.
     zoneinfo.reset_tzpath(())
     try:
@@ -159,6 +198,8 @@ def main(arguments: Sequence[str]) -> int:
                 os.environ.setdefault(name, value)
         return asyncio.run(audit(options, endpoint, answers_of(options, run)))
     except (UsageError, AnswersError, OSError) as error:
+        return _complain(str(error))
+    except RepairBusyError as error:
         return _complain(str(error))
     except StoreUnavailableError as error:
         return _complain(f"the table {options.table} can't be read: {error}")

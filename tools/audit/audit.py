@@ -36,14 +36,14 @@ class Report:
         seen: how many items of each kind there are.
         looked_again: how many calendar days, tallies and places in queues didn't add up at first
             sight, which is what a system that is at work looks like.
-        spots: which of these are wrong indeed.
+        spots: which of these are wrong indeed, and how; these breaches are among all.
     """
 
     seen: Counter[str] = field(default_factory=Counter)
     scans: int = 0
     looked_again: int = 0
     breaches: list[Breach] = field(default_factory=list)
-    spots: list[Spot] = field(default_factory=list)
+    spots: dict[Spot, list[Breach]] = field(default_factory=dict)
 
 
 class Audit:
@@ -87,6 +87,13 @@ class Audit:
         report.breaches = list(dict.fromkeys(report.breaches))
         return report
 
+    async def look_again(self, report: Report) -> None:
+        """Looks again at the spots that were wrong, and forgets what is right by now."""
+        for spot, before in list(report.spots.items()):
+            now = await confirmed(partial(self._looks.at, spot), self._look_again)
+            report.breaches = [one for one in report.breaches if one not in before] + now
+            report.spots[spot] = now
+
     async def _share(self, share: Share, report: Report) -> None:
         books = Books(share, self._clinic)
         done = 0
@@ -118,7 +125,7 @@ class Audit:
         for spot, breaches in zip(spots, await asyncio.gather(*map(confirm, spots)), strict=True):
             report.breaches += breaches
             if breaches:
-                report.spots.append(spot)
+                report.spots[spot] = breaches
 
     async def _journal(self, answers: Iterable[Answered], report: Report) -> None:
         remaining = iter(answers)

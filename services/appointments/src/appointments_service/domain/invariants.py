@@ -160,14 +160,15 @@ def calendar_breaches(calendar: Calendar, state: Taken, claims: Iterable[Claim])
     breaches = []
     if ledger.twice:
         names = [claim.holder for claim in holders if claim.mask & ledger.twice]
-        what = f"{_hours(ledger.twice)} is held by {' and '.join(names)}"
+        what = f"{hours_of(ledger.twice)} is held by {' and '.join(names)}"
         breaches.append(Breach(OVERLAP, where, what))
     for claim in holders:
         if claim.mask & ledger.missing:
-            what = f"{claim.holder} claims {_hours(claim.mask & ledger.missing)}, which isn't taken"
+            missing = hours_of(claim.mask & ledger.missing)
+            what = f"{claim.holder} claims {missing}, which isn't taken"
             breaches.append(Breach(CALENDAR, where, what))
     if ledger.unowned:
-        what = f"{_hours(ledger.unowned)} is taken by nothing that keeps its time"
+        what = f"{hours_of(ledger.unowned)} is taken by nothing that keeps its time"
         breaches.append(Breach(CALENDAR, where, what))
     return breaches
 
@@ -211,7 +212,7 @@ def appointment_breaches(appointment: Appointment) -> list[Breach]:
             ("patient", appointment.patient_claims),
         ):
             for day, mask in _without(own, claims).items():
-                what = f"it claims nothing of its {kind} for {date_of(day)} {_hours(mask)} UTC"
+                what = f"it claims nothing of its {kind} for {date_of(day)} {hours_of(mask)} UTC"
                 breaches.append(Breach(OVERLAP, where, what))
     return breaches + [Breach(ANSWER, where, what) for what in _history_faults(appointment)]
 
@@ -226,12 +227,8 @@ def entry_breaches(entry: Entry) -> list[Breach]:
         return []
     start, end = entry.offer.starts_at.timestamp(), entry.offer.ends_at.timestamp()
     left = _without(claims_of(int(start), int(end)), entry.offer.doctor_claims)
-    return [
-        Breach(
-            OVERLAP, where, f"it claims nothing of its doctor for {date_of(day)} {_hours(mask)} UTC"
-        )
-        for day, mask in left.items()
-    ]
+    whats = [f"{date_of(day)} {hours_of(mask)} UTC" for day, mask in left.items()]
+    return [Breach(OVERLAP, where, f"it claims nothing of its doctor for {what}") for what in whats]
 
 
 def _without(claims: Claims, others: Claims) -> dict[int, int]:
@@ -264,7 +261,7 @@ def _instant(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _hours(mask: int) -> str:
+def hours_of(mask: int) -> str:
     """A mask as times of the day: `09:00–09:30, 14:00–14:05`."""
     runs, bucket = [], 0
     while mask >> bucket:

@@ -93,9 +93,10 @@ class Looks:
         state = read(CALENDAR, day, state_of) if day is not None else DayState(0, 0)
         if isinstance(state, Breach):
             return [state]
-        return calendar_breaches(calendar, state, await self._claims(calendar))
+        return calendar_breaches(calendar, state, await self.claims(calendar))
 
-    async def _claims(self, calendar: Calendar) -> list[Claim]:
+    async def claims(self, calendar: Calendar) -> list[Claim]:
+        """What is claimed of a calendar day; of a doctor's, as far as the index knows by now."""
         entries: list[Item] = []
         if calendar.kind == "patient":
             found = await self._table.of_patient(calendar.owner)
