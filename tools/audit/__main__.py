@@ -17,12 +17,20 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from appointments_service.errors import StoreUnavailableError
 from appointments_service.store_dynamodb.audit_table import Table
+from files_service.errors import StoreUnavailableError as ReportsUnavailableError
+from files_service.settings import Settings as FilesSettings
+from files_service.store_s3 import open_s3_client
 from servicekit.aws import open_client
+from servicekit.aws_session import new_session
 from tools.answers import Answered, AnswersError, journal_of, read_answers
 from tools.audit.audit import Audit, Report
 from tools.audit.repair import Repair, RepairBusyError, Repairing
+from tools.audit.reports import Reports
+from tools.audit.sessions import audit_sessions
 from tools.emulator import CREDENTIALS
 from tools.progress import Progress
 from tools.rundir import RunDirectory
@@ -69,6 +77,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="a replay's journal; by default that of replays against the running suite",
     )
     parser.add_argument(
+        "--users-database",
+        metavar="URL",
+        default=os.environ.get("USERS_DATABASE_URL"),
+        help="of users, for sessions; by default the running suite's, or USERS_DATABASE_URL",
+    )
+    parser.add_argument(
+        "--bucket", help="of files, for reports; by default the running suite's, else none"
+    )
+    parser.add_argument("--deep", action="store_true", help="read all reports: have they changed?")
+    parser.add_argument(
         "--repair", action="store_true", help="tell what could be repaired: buckets, tallies"
     )
     parser.add_argument("--apply", action="store_true", help="with --repair: and do so")
@@ -103,11 +121,24 @@ def answers_of(options: argparse.Namespace, run: RunDirectory) -> Iterable[Answe
     return read_answers(journal) if options.endpoint is None and journal.exists() else ()
 
 
+def others_of(options: argparse.Namespace, run: RunDirectory) -> tuple[str | None, str | None]:
+    """The database and the bucket to look at, None for none: of a running suite its own."""
+    database, bucket = options.users_database, options.bucket
+    if options.endpoint is None:
+        if database is None and run.users_database.exists():
+            database = f"sqlite+aiosqlite:///{run.users_database}"
+        bucket = bucket or FilesSettings.model_fields["bucket"].default
+    if options.deep and bucket is None:
+        raise UsageError("--deep reads reports: name their --bucket")
+    return database, bucket
+
+
 def print_report(report: Report, seconds: float) -> None:
     """Print the breaches and what was looked at."""
     for breach in report.breaches:
         print(f"invariant {breach.invariant}: {breach.where}: {breach.what}")
-    kinds = ("appointments", "calendar days", "tallies", "stored answers", "journal answers")
+    kinds = ["appointments", "calendar days", "tallies", "stored answers", "journal answers"]
+    kinds += [kind for kind in ("refresh tokens", "reports") if kind in report.seen]
     seen = ", ".join(f"{report.seen[kind]:,} {kind}" for kind in kinds)
     statuses = ", ".join(
         f"{count:,} {name.removeprefix('appointments ')}"
@@ -147,8 +178,34 @@ async def _repaired(
     return repairs
 
 
+async def _audit_others(
+    options: argparse.Namespace,
+    endpoint: str | None,
+    others: tuple[str | None, str | None],
+    report: Report,
+    progress: Progress,
+) -> None:
+    database, bucket = others
+    if database is not None:
+        progress.show("audit", "sessions")
+        report.add(*await audit_sessions(database))
+    if bucket is not None:
+        session = new_session()
+        async with open_s3_client(session, region=options.region, endpoint=endpoint) as client:
+            reports = Reports(
+                client,
+                bucket,
+                deep=options.deep,
+                progress=lambda step: progress.show("audit", step),
+            )
+            report.add(*await reports.run())
+
+
 async def audit(
-    options: argparse.Namespace, endpoint: str | None, answers: Iterable[Answered]
+    options: argparse.Namespace,
+    endpoint: str | None,
+    answers: Iterable[Answered],
+    others: tuple[str | None, str | None],
 ) -> int:
     """Run the audit and print what it found; the exit code."""
     started = time.monotonic()
@@ -164,6 +221,7 @@ async def audit(
             )
             report = await audit.run(answers)
             repairs = await _repaired(options, client, audit, report) if options.repair else []
+        await _audit_others(options, endpoint, others, report, progress)
     seconds = time.monotonic() - started
     if options.json:
         document = {
@@ -196,11 +254,16 @@ def main(arguments: Sequence[str]) -> int:
             # An emulator that looks at credentials at all knows these.
             for name, value in CREDENTIALS.items():
                 os.environ.setdefault(name, value)
-        return asyncio.run(audit(options, endpoint, answers_of(options, run)))
-    except (UsageError, AnswersError, OSError) as error:
+        others = others_of(options, run)
+        return asyncio.run(audit(options, endpoint, answers_of(options, run), others))
+    except (UsageError, AnswersError, OSError, ValueError) as error:
         return _complain(str(error))
     except RepairBusyError as error:
         return _complain(str(error))
+    except SQLAlchemyError as error:
+        return _complain(f"users' database can't be read: {type(error).__name__}")
+    except ReportsUnavailableError as error:
+        return _complain(f"the bucket can't be read: {error}")
     except StoreUnavailableError as error:
         return _complain(f"the table {options.table} can't be read: {error}")
     except KeyboardInterrupt:

@@ -45,6 +45,11 @@ class Report:
     breaches: list[Breach] = field(default_factory=list)
     spots: dict[Spot, list[Breach]] = field(default_factory=dict)
 
+    def add(self, seen: Counter[str], breaches: list[Breach]) -> None:
+        """What was found elsewhere."""
+        self.seen += seen
+        self.breaches += breaches
+
 
 class Audit:
     """Checks the invariants 1 to 4 of one table.
