@@ -49,15 +49,8 @@ async def test_what_was_verified_is_right_and_what_was_cut_off_too(s3: Any, buck
     gone = replace(available("f3"), deleted_at=NOW, deleted_by="p1")
     pending = available("f2", status=Status.PENDING)
     announced = available("f4", status=Status.PENDING)
-    await stored(
-        s3,
-        bucket,
-        available(),
-        pending,
-        gone,
-        announced,
-        bodies=dict.fromkeys(["f1", "f2", "f3"], PDF_BYTES),
-    )
+    bodies = dict.fromkeys(["f1", "f2", "f3"], PDF_BYTES)
+    await stored(s3, bucket, available(), pending, gone, announced, bodies=bodies)
     assert await audited(s3, bucket, deep=True) == []
     seen, _ = await Reports(s3, bucket).run()
     assert seen == {"reports": 3, "indexes of reports": 1}
