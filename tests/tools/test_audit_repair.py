@@ -214,6 +214,14 @@ async def test_the_command_tells_first_and_repairs_when_told(clinic: Suite, mini
     ]
 
 
+async def test_a_database_of_another_kind_is_one_line(clinic: Suite, ministack: str) -> None:
+    where = ("--endpoint", ministack, "--table", clinic.table, "--users-database", "sqlite://")
+    result = await asyncio.to_thread(run_audit, *where)
+    assert result.returncode == 2
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("dev: --users-database: the database is sqlite+aiosqlite:")
+
+
 def test_apply_is_said_of_repairs_only() -> None:
     result = run_audit("--apply")
     assert result.returncode == 2

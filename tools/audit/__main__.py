@@ -188,7 +188,10 @@ async def _audit_others(
     database, bucket = others
     if database is not None:
         progress.show("audit", "sessions")
-        report.add(*await audit_sessions(database))
+        try:
+            report.add(*await audit_sessions(database))
+        except ValueError as error:
+            raise UsageError(f"--users-database: {error}") from error
     if bucket is not None:
         session = new_session()
         async with open_s3_client(session, region=options.region, endpoint=endpoint) as client:
@@ -256,7 +259,7 @@ def main(arguments: Sequence[str]) -> int:
                 os.environ.setdefault(name, value)
         others = others_of(options, run)
         return asyncio.run(audit(options, endpoint, answers_of(options, run), others))
-    except (UsageError, AnswersError, OSError, ValueError) as error:
+    except (UsageError, AnswersError, OSError) as error:
         return _complain(str(error))
     except RepairBusyError as error:
         return _complain(str(error))
