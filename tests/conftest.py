@@ -55,10 +55,14 @@ os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 # Zone data comes from the tzdata package, as in the services: the system's may be years old.
 zoneinfo.reset_tzpath(())
 
-# A shell starts what runs in its background with SIGINT ignored, and so would be whatever a test
-# starts: it could not be interrupted.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell starts what runs in its background with SIGINT ignored, nohup with SIGHUP, and so would
+# be whatever a test starts: what is handled here is as usual there.
+for number, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, lambda *_: None),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 # No deadlines: on a busy machine the timing of a single example says nothing.
 hypothesis.settings.register_profile("dev", print_blob=True, deadline=None)
