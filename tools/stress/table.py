@@ -6,11 +6,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from appointments_service.domain.appointments import Appointment, Change, Status
+from appointments_service.domain.invariants import Breach
+from appointments_service.store_dynamodb.audit_table import Table
 from appointments_service.store_dynamodb.items import Item, appointment_of
 from tools.answers import Answered
 from tools.audit.audit import Audit
-from tools.audit.invariants import Breach
-from tools.audit.table import Table
 from tools.stress.clinic import TABLE
 from tools.stress.history import History, Kept, Version
 
