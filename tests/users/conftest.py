@@ -11,11 +11,13 @@ from typing import Any
 
 import pymysql
 import pytest
+from aiohttp.test_utils import TestServer
 from pytest_aiohttp.plugin import AiohttpClient
 from sqlalchemy.engine import make_url
 
 from servicekit.testing import FakeClock
 from tests.users.api import ADMIN_EMAIL, PASSWORD, Api
+from tests.users.neighbours import FakeNeighbours
 from tools.mysql import MySQLServer
 from users_service.app import create_app, open_use_cases
 from users_service.domain.users import Role
@@ -112,6 +114,18 @@ def settings_for(url: str, **changes: Any) -> UsersSettings:
             **changes,
         }
     )
+
+
+@pytest.fixture
+def neighbours() -> FakeNeighbours:
+    """The other services, for those whose settings name `neighbours_url`."""
+    return FakeNeighbours()
+
+
+@pytest.fixture
+async def neighbours_url(neighbours: FakeNeighbours) -> AsyncIterator[str]:
+    async with TestServer(neighbours.app()) as server:
+        yield str(server.make_url(""))
 
 
 @pytest.fixture

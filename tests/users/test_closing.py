@@ -1,13 +1,11 @@
 """Closing one's own account: nobody knows of it any more, and nothing personal stays."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import jwt
 import pytest
-from aiohttp.test_utils import TestServer
 from sqlalchemy import insert, select
 
 from servicekit.testing import FakeClock
@@ -34,17 +32,6 @@ PERSONAL = {
     "phone": "+351 912 345 678",
     "birth_date": "1990-01-31",
 }
-
-
-@pytest.fixture
-def neighbours() -> FakeNeighbours:
-    return FakeNeighbours()
-
-
-@pytest.fixture
-async def neighbours_url(neighbours: FakeNeighbours) -> AsyncIterator[str]:
-    async with TestServer(neighbours.app()) as server:
-        yield str(server.make_url(""))
 
 
 @pytest.fixture

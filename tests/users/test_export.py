@@ -2,12 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp.test_utils import TestServer
 from sqlalchemy import insert
 
 from servicekit.testing import FakeClock
@@ -21,17 +19,6 @@ from users_service.store_mysql.tables import second_factors
 
 EXPORT = "/v1/users/me/export"
 ROUTES = ["GET /v1/appointments", "GET /v1/appointments/{id}/history", "GET /v1/files"]
-
-
-@pytest.fixture
-def neighbours() -> FakeNeighbours:
-    return FakeNeighbours()
-
-
-@pytest.fixture
-async def neighbours_url(neighbours: FakeNeighbours) -> AsyncIterator[str]:
-    async with TestServer(neighbours.app()) as server:
-        yield str(server.make_url(""))
 
 
 @pytest.fixture
