@@ -25,13 +25,12 @@ from servicekit.wire import NoQuery, Nothing
 FILES = web.AppKey("files", Files)
 
 # What is signed is as good as the file itself while it lasts, and belongs in no cache.
-_NO_STORE = {"Cache-Control": "no-store"}
 
 
 async def create_file(call: Call[FileCreate, NoQuery]) -> web.StreamResponse:
     """Announces a file and answers the form to upload it with."""
     announced = await call.request.app[FILES].announce(call.caller, call.body.announcement())
-    headers = etag(announced.file.version) | _NO_STORE
+    headers = etag(announced.file.version)
     return answer(FileCreated.of(announced), status=HTTPStatus.CREATED, headers=headers)
 
 
@@ -73,9 +72,9 @@ async def download_file(call: Call[Nothing, DownloadFile]) -> web.StreamResponse
         call.caller, call.path["appointment_id"], call.path["file_id"], _audited(call)
     )
     if call.query.redirect:
-        headers = {"Location": download.url, **_NO_STORE}
+        headers = {"Location": download.url}
         return web.Response(status=HTTPStatus.FOUND, headers=headers)
-    return answer(FileDownload.of(download), headers=_NO_STORE)
+    return answer(FileDownload.of(download))
 
 
 async def delete_file(call: Call[Nothing, NoQuery]) -> web.StreamResponse:

@@ -17,7 +17,6 @@ from users_service.handlers.common import (
 from users_service.service.keys import jwk
 from users_service.service.sessions import TokenPair
 
-_NO_STORE = {"Cache-Control": "no-store"}  # RFC 6749, 5.1
 _KEYS_KEPT = {"Cache-Control": "public, max-age=300"}
 
 
@@ -62,7 +61,7 @@ async def issue_service_token(call: Call[schemas.Assertion, NoQuery]) -> web.Res
     """POST /v1/auth/service-token."""
     token = await use_cases(call).clients.token(call.body.client_assertion, origin_of(call))
     body = schemas.ServiceToken(access_token=token.text, expires_in=token.expires_in)
-    return answer(body, headers=_NO_STORE)
+    return answer(body)
 
 
 async def get_keys(call: Call[Nothing, NoQuery]) -> web.Response:
@@ -77,4 +76,4 @@ def _tokens(pair: TokenPair) -> web.Response:
         expires_in=pair.access.expires_in,
         refresh_token=pair.refresh,
     )
-    return answer(body, headers=_NO_STORE)
+    return answer(body)

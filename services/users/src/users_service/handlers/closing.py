@@ -23,7 +23,6 @@ EXPORT_SECONDS: Final = 120.0
 _HELD_BYTES: Final = 256 * 1024
 _HEADERS: Final = {
     "Content-Disposition": 'attachment; filename="export.json"',
-    "Cache-Control": "no-store",
 }
 
 

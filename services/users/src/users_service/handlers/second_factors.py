@@ -8,8 +8,6 @@ from users_service import schemas
 from users_service.domain.users import Role
 from users_service.handlers.common import ACCOUNT, client_address, in_line, origin_of, use_cases
 
-_NO_STORE = {"Cache-Control": "no-store"}  # the answer is a secret
-
 
 async def get_status(call: Call[Nothing, NoQuery]) -> web.Response:
     """GET /v1/auth/second-factor."""
@@ -33,7 +31,7 @@ async def begin(call: Call[schemas.PasswordAgain, NoQuery]) -> web.Response:
         client_address(call.request),
         origin_of(call),
     )
-    return answer(schemas.NewFactor(secret=new.secret, uri=new.uri), headers=_NO_STORE)
+    return answer(schemas.NewFactor(secret=new.secret, uri=new.uri))
 
 
 async def confirm(call: Call[schemas.FactorCode, NoQuery]) -> web.Response:
@@ -81,7 +79,7 @@ async def put_policy(call: Call[schemas.FactorPolicy, NoQuery]) -> web.Response:
 
 
 def _codes(codes: list[str]) -> web.Response:
-    return answer(schemas.RecoveryCodes(recovery_codes=codes), headers=_NO_STORE)
+    return answer(schemas.RecoveryCodes(recovery_codes=codes))
 
 
 def _policy(roles: frozenset[Role]) -> web.Response:
